@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * The contract between r3map.ko and its helper: generic netlink family "r3map".
+ *
+ * The same family is described for machines in Documentation/netlink/specs/r3map.yaml; a self test
+ * compares the two. Names and numbers here never change meaning; new ones are appended.
+ *
+ * Life of a device, seen from the helper:
+ *
+ *   control socket   DEVICE_NEW (parameters)          -> {index, generation}, state NEW, no disk yet
+ *   queue socket 0   QUEUE_BIND (queue 0, area)       one socket for every queue, each in its own thread
+ *   queue socket n   QUEUE_BIND (queue n, area)
+ *   control socket   DEVICE_START                     -> /dev/r3mapN answers, state LIVE, event READY
+ *   queue sockets    QUEUE_REQUEST <-, QUEUE_COMPLETE ->   until the device is deleted
+ *   any socket       DEVICE_DEL                       -> state DELETING, event REMOVED when all is gone
+ *
+ * When the control socket or any queue socket of a helper is closed (the helper died), the device
+ * is PARKED or FAILED, and a new helper may take it over with DEVICE_ATTACH in place of DEVICE_NEW.
+ */
+#ifndef _UAPI_LINUX_R3MAP_H
+#define _UAPI_LINUX_R3MAP_H
+
+#include <linux/types.h>
+
+#define R3MAP_FAMILY_NAME	"r3map"
+#define R3MAP_FAMILY_VERSION	1
+#define R3MAP_MCGRP_EVENTS	"events"
+
+/* Limits; DEVICE_NEW refuses what is beyond them, FEATURES_GET tells them. */
+#define R3MAP_MAX_QUEUES	64
+#define R3MAP_MAX_DEPTH		4096		/* tags of one queue */
+#define R3MAP_MAX_IO		(32U << 20)	/* bytes of one READ or WRITE, shared transport */
+#define R3MAP_MAX_IO_INLINE	(256U << 10)	/* the same, inline transport */
+#define R3MAP_MAX_AREA		(1ULL << 30)	/* bytes of one queue's payload area */
+#define R3MAP_MAX_BATCH		256		/* requests or completions in one message */
+#define R3MAP_MAX_DATA		61440		/* bytes of one DATA attribute (15 pages) */
+#define R3MAP_MAX_BACKEND	1024		/* bytes of a backend's name, with its NUL */
+#define R3MAP_MAX_TIMEOUT	86400000	/* milliseconds: one day */
+
+/**
+ * enum r3map_cmd - commands of the family
+ * @R3MAP_CMD_FEATURES_GET: what this module offers (attributes R3MAP_A_FEATURES_*).
+ * @R3MAP_CMD_DEVICE_NEW: make a device; the sending socket becomes its control socket. The reply
+ *	carries INDEX and GENERATION. Without INDEX the lowest free one is taken.
+ * @R3MAP_CMD_DEVICE_GET: everything about one device (INDEX), or of all of them (dump).
+ * @R3MAP_CMD_DEVICE_SET: change SIZE, READ_ONLY in FLAGS, TIMEOUT or PARK of INDEX, GENERATION. A
+ *	helper may still be sent requests beyond a SIZE that was made smaller, and answers EIO.
+ * @R3MAP_CMD_DEVICE_DEL: delete INDEX, GENERATION. Refused with EBUSY while somebody has the
+ *	device open, unless FORCE is given. Returns at once; event REMOVED tells the end.
+ * @R3MAP_CMD_DEVICE_ATTACH: take over INDEX, GENERATION, whose helper is gone. The reply carries
+ *	the new GENERATION and all parameters; then QUEUE_BIND and DEVICE_START follow.
+ * @R3MAP_CMD_DEVICE_START: all queues are bound, serve. Only from the control socket.
+ * @R3MAP_CMD_DEVICE_EVENT: sent by the module to group "events".
+ * @R3MAP_CMD_QUEUE_BIND: the sending socket becomes the socket of QUEUE of INDEX, GENERATION. The area
+ *	should be anonymous memory or a memfd that is populated: what its page faults wait for,
+ *	generic netlink waits for.
+ * @R3MAP_CMD_QUEUE_REQUEST: sent by the module to a queue's socket: SEQ, REQUESTS and, for WRITEs
+ *	of the inline transport, DATA. At most one of these is unanswered at any time.
+ * @R3MAP_CMD_QUEUE_COMPLETE: COMPLETIONS and, for READs of the inline transport, DATA. SEQ is the
+ *	number of the last QUEUE_REQUEST received: it answers that message, and the next one may come.
+ *	GENERATION may be given, and is checked then. COMPLETIONS may be absent: a helper that cannot finish anything at once answers with SEQ alone.
+ *	It is refused as a whole, and changes nothing, if any part of it is wrong.
+ */
+enum r3map_cmd {
+	R3MAP_CMD_UNSPEC,
+	R3MAP_CMD_FEATURES_GET,
+	R3MAP_CMD_DEVICE_NEW,
+	R3MAP_CMD_DEVICE_GET,
+	R3MAP_CMD_DEVICE_SET,
+	R3MAP_CMD_DEVICE_DEL,
+	R3MAP_CMD_DEVICE_ATTACH,
+	R3MAP_CMD_DEVICE_START,
+	R3MAP_CMD_DEVICE_EVENT,
+	R3MAP_CMD_QUEUE_BIND,
+	R3MAP_CMD_QUEUE_REQUEST,
+	R3MAP_CMD_QUEUE_COMPLETE,
+
+	__R3MAP_CMD_MAX,
+	R3MAP_CMD_MAX = __R3MAP_CMD_MAX - 1,
+};
+
+/**
+ * enum r3map_state - the states of a device
+ * @R3MAP_STATE_NEW: made by DEVICE_NEW, not yet started; there is no disk. Dies with its helper.
+ * @R3MAP_STATE_LIVE: a helper serves it.
+ * @R3MAP_STATE_PARKED: the helper is gone; bios wait for a new one until PARK is over.
+ * @R3MAP_STATE_FAILED: the helper is gone and PARK is over (or was 0): bios get EIO at once.
+ * @R3MAP_STATE_DELETING: DEVICE_DEL was accepted; nothing can be opened any more.
+ * @R3MAP_STATE_REMOVED: the index is free again. Only seen in the event REMOVED.
+ */
+enum r3map_state {
+	R3MAP_STATE_UNSPEC,
+	R3MAP_STATE_NEW,
+	R3MAP_STATE_LIVE,
+	R3MAP_STATE_PARKED,
+	R3MAP_STATE_FAILED,
+	R3MAP_STATE_DELETING,
+	R3MAP_STATE_REMOVED,
+
+	__R3MAP_STATE_MAX,
+	R3MAP_STATE_MAX = __R3MAP_STATE_MAX - 1,
+};
+
+/**
+ * enum r3map_event - why an event was sent
+ * @R3MAP_EVENT_CREATED: DEVICE_NEW succeeded.
+ * @R3MAP_EVENT_READY: the device answers, for the first time or again after a recovery.
+ * @R3MAP_EVENT_ATTACHED: a new helper took the device over; READY follows when it has started.
+ * @R3MAP_EVENT_PARKED: the helper is gone; bios wait.
+ * @R3MAP_EVENT_FAILED: the helper is gone; bios fail.
+ * @R3MAP_EVENT_CHANGED: SIZE, FLAGS, TIMEOUT or PARK have changed.
+ * @R3MAP_EVENT_DELETING: DEVICE_DEL was accepted.
+ * @R3MAP_EVENT_REMOVED: the device is gone and the index is free.
+ */
+enum r3map_event {
+	R3MAP_EVENT_UNSPEC,
+	R3MAP_EVENT_CREATED,
+	R3MAP_EVENT_READY,
+	R3MAP_EVENT_ATTACHED,
+	R3MAP_EVENT_PARKED,
+	R3MAP_EVENT_FAILED,
+	R3MAP_EVENT_CHANGED,
+	R3MAP_EVENT_DELETING,
+	R3MAP_EVENT_REMOVED,
+
+	__R3MAP_EVENT_MAX,
+	R3MAP_EVENT_MAX = __R3MAP_EVENT_MAX - 1,
+};
+
+/**
+ * enum r3map_transport - how payload travels between module and helper
+ * @R3MAP_TRANSPORT_SHARED: in an area of the helper's memory that the module pins at QUEUE_BIND.
+ * @R3MAP_TRANSPORT_INLINE: in DATA attributes of the messages themselves.
+ */
+enum r3map_transport {
+	R3MAP_TRANSPORT_UNSPEC,
+	R3MAP_TRANSPORT_SHARED,
+	R3MAP_TRANSPORT_INLINE,
+
+	__R3MAP_TRANSPORT_MAX,
+	R3MAP_TRANSPORT_MAX = __R3MAP_TRANSPORT_MAX - 1,
+};
+
+/* FLAGS of a device. */
+#define R3MAP_DEVICE_READ_ONLY		(1U << 0)	/* writes are refused by the kernel */
+#define R3MAP_DEVICE_WRITE_CACHE	(1U << 1)	/* FLUSH is needed, and FUA is passed on */
+#define R3MAP_DEVICE_DISCARD		(1U << 2)	/* DISCARD is passed on */
+#define R3MAP_DEVICE_WRITE_ZEROES	(1U << 3)	/* WRITE_ZEROES is passed on */
+#define R3MAP_DEVICE_ROTATIONAL		(1U << 4)
+#define R3MAP_DEVICE_NO_PART_SCAN	(1U << 5)	/* no partition table is looked for */
+#define R3MAP_DEVICE_FLAGS_ALL		((1U << 6) - 1)
+
+/* FEATURES bits. */
+#define R3MAP_FEATURE_SHARED		(1ULL << 0)	/* R3MAP_TRANSPORT_SHARED */
+#define R3MAP_FEATURE_INLINE		(1ULL << 1)	/* R3MAP_TRANSPORT_INLINE */
+#define R3MAP_FEATURE_RECOVER		(1ULL << 2)	/* DEVICE_ATTACH */
+#define R3MAP_FEATURE_RESIZE		(1ULL << 3)	/* DEVICE_SET with SIZE */
+
+/* Attributes of FEATURES_GET's reply. */
+enum r3map_a_features {
+	R3MAP_A_FEATURES_UNSPEC,
+	R3MAP_A_FEATURES_PAD,
+	R3MAP_A_FEATURES_VERSION,	/* string: the module's version */
+	R3MAP_A_FEATURES_FEATURES,	/* u64: R3MAP_FEATURE_* */
+	R3MAP_A_FEATURES_MAX_QUEUES,	/* u32 */
+	R3MAP_A_FEATURES_MAX_DEPTH,	/* u32 */
+	R3MAP_A_FEATURES_MAX_IO,	/* u32, bytes */
+	R3MAP_A_FEATURES_MAX_IO_INLINE,	/* u32, bytes */
+	R3MAP_A_FEATURES_MAX_AREA,	/* u64, bytes of one queue's area */
+	R3MAP_A_FEATURES_MAX_BATCH,	/* u32 */
+
+	__R3MAP_A_FEATURES_MAX,
+	R3MAP_A_FEATURES_MAX = __R3MAP_A_FEATURES_MAX - 1,
+};
+
+/*
+ * Attributes of the DEVICE_* commands. (N) may be given to DEVICE_NEW, (S) to DEVICE_SET, (A) to
+ * DEVICE_ATTACH; all but FORCE and EVENT are in DEVICE_GET's reply where they apply.
+ */
+enum r3map_a_device {
+	R3MAP_A_DEVICE_UNSPEC,
+	R3MAP_A_DEVICE_PAD,
+	R3MAP_A_DEVICE_INDEX,		/* u32: N of /dev/r3mapN (N, S, A) */
+	R3MAP_A_DEVICE_GENERATION,	/* u64: grows at each attach; never reused (S, A) */
+	R3MAP_A_DEVICE_STATE,		/* u32: enum r3map_state */
+	R3MAP_A_DEVICE_STATE_TIME,	/* u64: CLOCK_MONOTONIC ns of the last change of state */
+	R3MAP_A_DEVICE_EVENT,		/* u32: enum r3map_event, events only */
+	R3MAP_A_DEVICE_TIME,		/* u64: CLOCK_MONOTONIC ns of this message */
+	R3MAP_A_DEVICE_SIZE,		/* u64: bytes, a multiple of LOGICAL_BLOCK (N, S, A) */
+	R3MAP_A_DEVICE_FLAGS,		/* u32: R3MAP_DEVICE_* (N; S: only READ_ONLY may differ) */
+	R3MAP_A_DEVICE_LOGICAL_BLOCK,	/* u32: bytes, 512 to 4096 (N; 512) */
+	R3MAP_A_DEVICE_PHYSICAL_BLOCK,	/* u32: bytes, >= LOGICAL_BLOCK (N; 4096) */
+	R3MAP_A_DEVICE_IO_MIN,		/* u32: bytes (N; PHYSICAL_BLOCK) */
+	R3MAP_A_DEVICE_IO_OPT,		/* u32: bytes, 0 for none (N; 0) */
+	R3MAP_A_DEVICE_MAX_IO,		/* u32: bytes of the largest READ or WRITE (N; 1 MiB, inline 128 KiB) */
+	R3MAP_A_DEVICE_MAX_DISCARD,	/* u32: bytes of the largest DISCARD (N; 1 GiB) */
+	R3MAP_A_DEVICE_MAX_ZEROES,	/* u32: bytes of the largest WRITE_ZEROES (N; 1 GiB) */
+	R3MAP_A_DEVICE_DISCARD_GRANULARITY, /* u32: bytes (N; PHYSICAL_BLOCK) */
+	R3MAP_A_DEVICE_QUEUES,		/* u32 (N; 1) */
+	R3MAP_A_DEVICE_DEPTH,		/* u32: tags of each queue (N; 128) */
+	R3MAP_A_DEVICE_TRANSPORT,	/* u32: enum r3map_transport (N; SHARED) */
+	R3MAP_A_DEVICE_TIMEOUT,		/* u32: ms a request may take with a live helper (N, S; 30000) */
+	R3MAP_A_DEVICE_PARK,		/* u32: ms bios wait for a new helper, 0: not at all (N, S; 60000) */
+	R3MAP_A_DEVICE_PARK_LEFT,	/* u32: ms until parked bios fail; state PARKED only */
+	R3MAP_A_DEVICE_BACKEND,		/* string: what the helper serves (N; A must name the same) */
+	R3MAP_A_DEVICE_FORCE,		/* flag: DEL of a device in use; ATTACH with another BACKEND */
+	R3MAP_A_DEVICE_HELPER_PID,	/* u32: process of the control socket, 0 if none */
+	R3MAP_A_DEVICE_OPENERS,		/* u32: how many have the device open */
+	R3MAP_A_DEVICE_IN_FLIGHT,	/* u32: requests at the helper */
+	R3MAP_A_DEVICE_WAITING,		/* u32: requests that wait for a tag, for room or for a helper */
+	R3MAP_A_DEVICE_AREA,		/* u64: bytes of pinned payload area, all queues */
+	R3MAP_A_DEVICE_MEMORY,		/* u64: bytes of kernel tables of this device */
+	R3MAP_A_DEVICE_COUNTERS,	/* nest: enum r3map_a_counter */
+
+	__R3MAP_A_DEVICE_MAX,
+	R3MAP_A_DEVICE_MAX = __R3MAP_A_DEVICE_MAX - 1,
+};
+
+/* Counters of a device since it was made, each a u64. */
+enum r3map_a_counter {
+	R3MAP_A_COUNTER_UNSPEC,
+	R3MAP_A_COUNTER_PAD,
+	R3MAP_A_COUNTER_READS,		/* requests completed without error */
+	R3MAP_A_COUNTER_READ_BYTES,
+	R3MAP_A_COUNTER_WRITES,
+	R3MAP_A_COUNTER_WRITE_BYTES,
+	R3MAP_A_COUNTER_FLUSHES,
+	R3MAP_A_COUNTER_DISCARDS,
+	R3MAP_A_COUNTER_ZEROES,
+	R3MAP_A_COUNTER_ERRORS,		/* bios that ended with an error */
+	R3MAP_A_COUNTER_TIMEOUTS,	/* of these, because TIMEOUT was over */
+	R3MAP_A_COUNTER_PARKED,		/* bios that waited for a new helper */
+	R3MAP_A_COUNTER_REISSUED,	/* requests handed to a second helper */
+	R3MAP_A_COUNTER_REFUSED,	/* QUEUE_COMPLETE messages refused */
+	R3MAP_A_COUNTER_REQUEST_MESSAGES,	/* QUEUE_REQUEST messages sent */
+	R3MAP_A_COUNTER_COMPLETE_MESSAGES,	/* QUEUE_COMPLETE messages accepted */
+	R3MAP_A_COUNTER_DELAYED,	/* times a message waited for memory or for the socket */
+	R3MAP_A_COUNTER_WOULD_BLOCK,	/* REQ_NOWAIT bios sent back with EAGAIN */
+
+	__R3MAP_A_COUNTER_MAX,
+	R3MAP_A_COUNTER_MAX = __R3MAP_A_COUNTER_MAX - 1,
+};
+
+/* Attributes of the QUEUE_* commands. */
+enum r3map_a_queue {
+	R3MAP_A_QUEUE_UNSPEC,
+	R3MAP_A_QUEUE_PAD,
+	R3MAP_A_QUEUE_INDEX,		/* u32: of the device */
+	R3MAP_A_QUEUE_GENERATION,	/* u64: of the device, as DEVICE_NEW or DEVICE_ATTACH told it */
+	R3MAP_A_QUEUE_QUEUE,		/* u32: 0 to QUEUES - 1 */
+	R3MAP_A_QUEUE_AREA_ADDR,	/* u64: BIND: page-aligned address in the sender's memory */
+	R3MAP_A_QUEUE_AREA_SIZE,	/* u64: BIND: bytes, whole pages, at least MAX_IO */
+	R3MAP_A_QUEUE_SEQ,		/* u32: number of a QUEUE_REQUEST message */
+	R3MAP_A_QUEUE_REQUESTS,		/* binary: array of struct r3map_desc */
+	R3MAP_A_QUEUE_COMPLETIONS,	/* binary: array of struct r3map_completion */
+	R3MAP_A_QUEUE_DATA,		/* binary, may repeat: payload, in the order of the array */
+
+	__R3MAP_A_QUEUE_MAX,
+	R3MAP_A_QUEUE_MAX = __R3MAP_A_QUEUE_MAX - 1,
+};
+
+enum r3map_op {
+	R3MAP_OP_READ,
+	R3MAP_OP_WRITE,
+	R3MAP_OP_FLUSH,
+	R3MAP_OP_DISCARD,
+	R3MAP_OP_WRITE_ZEROES,
+};
+
+/* Flags of struct r3map_desc. */
+#define R3MAP_DESC_FUA		(1U << 0)	/* WRITE, WRITE_ZEROES: durable before it is completed */
+#define R3MAP_DESC_NO_UNMAP	(1U << 1)	/* WRITE_ZEROES: keep the space allocated */
+#define R3MAP_DESC_REISSUED	(1U << 2)	/* an earlier helper was given this request, too */
+#define R3MAP_DESC_SWAP		(1U << 3)	/* swap traffic: answering must not need memory */
+
+/**
+ * struct r3map_desc - one request, module to helper
+ * @tag: opaque; to be given back in the completion.
+ * @offset: bytes from the start of the device.
+ * @length: bytes; 0 for FLUSH.
+ * @area: where the payload of a READ or WRITE is: bytes from the start of the queue's area, a
+ *	multiple of the page size. 0 for the inline transport and for other operations.
+ * @op: enum r3map_op.
+ * @reserved: 0.
+ * @flags: R3MAP_DESC_*.
+ * @sent: when the message was sent: CLOCK_MONOTONIC in units of 1024 ns, the lower 32 bits.
+ */
+struct r3map_desc {
+	__u64 tag;
+	__u64 offset;
+	__u32 length;
+	__u32 area;
+	__u8  op;
+	__u8  reserved;
+	__u16 flags;
+	__u32 sent;
+};
+
+/**
+ * struct r3map_completion - the answer to one request, helper to module
+ * @tag: of the request.
+ * @error: 0, or a negative errno.
+ * @bytes: with @error 0, the bytes of payload that were read or written: @length of the request.
+ *	Fewer is a short transfer and fails the bio with EIO; more is refused. 0 for other operations.
+ */
+struct r3map_completion {
+	__u64 tag;
+	__s32 error;
+	__u32 bytes;
+};
+
+#endif /* _UAPI_LINUX_R3MAP_H */
