@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The entry of the data path: a bio is split to the limits, checked, and given to the queue of its
+ * CPU as a request. What cannot be served ends here.
+ */
+#include <linux/bio.h>
+#include <linux/blkdev.h>
+
+#include "bio.h"
+#include "device.h"
+#include "queue.h"
+#include "request.h"
+
+static blk_status_t bio_check(const struct bio *bio)
+{
+	enum req_op op = bio_op(bio);
+
+	if (op != REQ_OP_READ && op != REQ_OP_WRITE && op != REQ_OP_DISCARD &&
+	    op != REQ_OP_WRITE_ZEROES)
+		return BLK_STS_NOTSUPP;
+	/* Before 6.5 the block layer lets it through, and nobody means it. */
+	if (op != REQ_OP_WRITE && (bio->bi_opf & REQ_PREFLUSH))
+		return BLK_STS_NOTSUPP;
+	/* The block layer only warns. A flush of a read-only disk is harmless. */
+	if (op_is_write(op) && bio->bi_iter.bi_size && bdev_read_only(bio->bi_bdev))
+		return BLK_STS_IOERR;
+	return BLK_STS_OK;
+}
+
+static void bio_count(struct r3map_queue *queue, enum r3map_a_counter counter)
+{
+	spin_lock(&queue->lock);
+	queue->counter[counter]++;
+	spin_unlock(&queue->lock);
+}
+
+void r3map_bio_submit(struct bio *bio)
+{
+	struct r3map_device *dev = bio->bi_bdev->bd_disk->private_data;
+	struct r3map_queue *queue = &dev->queues[raw_smp_processor_id() % dev->params.queues];
+	struct r3map_request *request;
+	blk_status_t status;
+
+	bio = bio_split_to_limits(bio);
+	if (!bio)
+		return;
+	status = bio_check(bio);
+	if (unlikely(status)) {
+		bio_count(queue, R3MAP_A_COUNTER_ERRORS);
+		bio->bi_status = status;
+		bio_endio(bio);
+		return;
+	}
+	request = r3map_request_new(dev, bio);
+	if (unlikely(!request)) {
+		bio_count(queue, R3MAP_A_COUNTER_WOULD_BLOCK);
+		bio_wouldblock_error(bio);
+		return;
+	}
+	r3map_queue_submit(queue, request);
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The helper's answers: checked as a whole, then applied as a whole.
+ *
+ * Under the lock the completed requests leave the queue; without it the payload of reads is
+ * copied; under it again their slots become free, and what waited for them goes out, before the
+ * bios are ended.
+ */
+#include <linux/blkdev.h>
+#include <linux/netlink.h>
+
+#include "area.h"
+#include "message.h"
+#include "queue.h"
+#include "request.h"
+
+/* One QUEUE_COMPLETE message. */
+struct complete_answer {
+	struct sock *sk;
+	const u64 *generation;
+	const u32 *seq;
+	const void *comps;	/* attributes are aligned to 4 bytes only */
+	u32 nr;
+	const struct nlmsghdr *nlh;
+};
+
+static struct r3map_completion complete_get(const struct complete_answer *answer, u32 i)
+{
+	struct r3map_completion comp;
+
+	memcpy(&comp, answer->comps + i * sizeof(comp), sizeof(comp));
+	return comp;
+}
+
+static int complete_check_one(struct r3map_queue *queue, struct r3map_completion comp,
+			      u64 *payload, struct netlink_ext_ack *extack)
+{
+	u32 number = r3map_tag_slot(comp.tag);
+	struct r3map_slot *slot;
+	u32 most;
+
+	if (number >= queue->depth) {
+		NL_SET_ERR_MSG(extack, "tag was never given out");
+		return -EINVAL;
+	}
+	slot = &queue->slots[number];
+	if (comp.tag != r3map_slot_tag(queue, number) || slot->marked ||
+	    (!slot->sent && !slot->abandoned)) {
+		NL_SET_ERR_MSG(extack, "tag is not in flight");
+		return -ENOENT;
+	}
+	if (comp.error > 0 || comp.error < -MAX_ERRNO) {
+		NL_SET_ERR_MSG(extack, "error is not 0 or a negative errno");
+		return -EINVAL;
+	}
+	most = r3map_op_has_payload(slot->op) && !comp.error ? slot->length : 0;
+	if (comp.bytes > most) {
+		NL_SET_ERR_MSG(extack, "completion of more bytes than were asked for");
+		return -EINVAL;
+	}
+	if (slot->op == R3MAP_OP_READ)
+		*payload += comp.bytes;
+	slot->marked = true;
+	return 0;
+}
+
+static int complete_check_head(struct r3map_queue *queue, const struct complete_answer *answer,
+			       struct netlink_ext_ack *extack)
+{
+	if (queue->socket.sk != answer->sk) {
+		NL_SET_ERR_MSG(extack, "this socket does not own the queue");
+		return -EPERM;
+	}
+	if (answer->generation && *answer->generation != queue->socket.generation) {
+		NL_SET_ERR_MSG(extack, "the device has another generation now");
+		return -ESTALE;
+	}
+	if (answer->seq && (s32)(*answer->seq - queue->seq) > 0) {
+		NL_SET_ERR_MSG(extack, "no message with this number was sent");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* The whole message is right, or nothing of it is applied. */
+static int complete_check(struct r3map_queue *queue, const struct complete_answer *answer,
+			  struct netlink_ext_ack *extack)
+{
+	u32 marked = 0;
+	u64 payload = 0;
+	int err;
+
+	lockdep_assert_held(&queue->lock);
+	err = complete_check_head(queue, answer, extack);
+	while (!err && marked < answer->nr) {
+		err = complete_check_one(queue, complete_get(answer, marked), &payload, extack);
+		if (!err)
+			marked++;
+	}
+	if (!err && (queue->inlined ? payload : 0) != r3map_data_length(answer->nlh)) {
+		NL_SET_ERR_MSG(extack, "DATA does not match the bytes of the completed reads");
+		err = -EINVAL;
+	}
+	while (marked-- > 0)
+		queue->slots[r3map_tag_slot(complete_get(answer, marked).tag)].marked = false;
+	return err;
+}
+
+/* Takes the completed requests off the list; abandoned slots are free at last. */
+static void complete_take(struct r3map_queue *queue, const struct complete_answer *answer,
+			  struct list_head *done)
+{
+	u32 data = 0, i;
+
+	lockdep_assert_held(&queue->lock);
+	for (i = 0; i < answer->nr; i++) {
+		struct r3map_completion comp = complete_get(answer, i);
+		u16 number = r3map_tag_slot(comp.tag);
+		struct r3map_slot *slot = &queue->slots[number];
+		struct r3map_request *request = slot->request;
+		u32 at = data;
+
+		if (slot->op == R3MAP_OP_READ)
+			data += comp.bytes;
+		if (!request) {
+			r3map_slot_free(queue, number);
+			continue;
+		}
+		request->error = comp.error;
+		request->bytes = comp.bytes;
+		request->data = at;
+		list_move_tail(&request->node, done);
+		queue->nr_flying--;
+		/* Not the timeout's any more, nor of use to a second completion. */
+		slot->request = NULL;
+		slot->sent = false;
+		slot->seq++;
+	}
+}
+
+static blk_status_t complete_status(const struct r3map_request *request)
+{
+	switch (request->error) {
+	case 0:
+		if (r3map_op_has_payload(request->op) && request->bytes != request->length)
+			return BLK_STS_IOERR;
+		return BLK_STS_OK;
+	/* These mean more to the block layer than an error of the backend. */
+	case -EAGAIN:
+	case -EREMCHG:
+		return BLK_STS_IOERR;
+	default:
+		return errno_to_blk_status(request->error);
+	}
+}
+
+/* The payload of reads. A short one fails: its bytes are not worth having. */
+static void complete_load(const struct r3map_queue *queue, struct r3map_area *area,
+			  const struct nlmsghdr *nlh, struct list_head *done)
+{
+	struct r3map_data_reader reader;
+	struct r3map_request *request;
+
+	if (queue->inlined)
+		r3map_data_open(&reader, nlh);
+	list_for_each_entry(request, done, node) {
+		if (request->op != R3MAP_OP_READ || complete_status(request))
+			continue;
+		if (queue->inlined)
+			r3map_data_load(&reader, request->data, request->bio);
+		else
+			r3map_area_load(area, request->area, request->bio);
+	}
+}
+
+static void complete_count(struct r3map_queue *queue, const struct r3map_request *request)
+{
+	static const u8 counters[] = {
+		[R3MAP_OP_READ] = R3MAP_A_COUNTER_READS,
+		[R3MAP_OP_WRITE] = R3MAP_A_COUNTER_WRITES,
+		[R3MAP_OP_FLUSH] = R3MAP_A_COUNTER_FLUSHES,
+		[R3MAP_OP_DISCARD] = R3MAP_A_COUNTER_DISCARDS,
+		[R3MAP_OP_WRITE_ZEROES] = R3MAP_A_COUNTER_ZEROES,
+	};
+
+	queue->counter[counters[request->op]]++;
+	if (request->op == R3MAP_OP_READ)
+		queue->counter[R3MAP_A_COUNTER_READ_BYTES] += request->length;
+	else if (request->op == R3MAP_OP_WRITE)
+		queue->counter[R3MAP_A_COUNTER_WRITE_BYTES] += request->length;
+}
+
+/* Gives the slots of @done back and starts the second stage of those that have one. */
+static void complete_settle(struct r3map_queue *queue, struct list_head *done, bool same_helper,
+			    struct list_head *lost)
+{
+	struct r3map_request *request, *next;
+
+	lockdep_assert_held(&queue->lock);
+	list_for_each_entry_safe(request, next, done, node) {
+		if (likely(same_helper))
+			r3map_slot_free(queue, request->slot);
+		if (complete_status(request)) {
+			queue->counter[R3MAP_A_COUNTER_ERRORS]++;
+			continue;
+		}
+		complete_count(queue, request);
+		if (!request->flush_first)
+			continue;
+		r3map_request_next_stage(request);
+		list_del(&request->node);
+		if (!r3map_queue_take_back(queue, request))
+			list_add_tail(&request->node, lost);
+	}
+}
+
+int r3map_queue_complete(struct r3map_queue *queue, struct sock *sk, const u64 *generation,
+			 const u32 *seq, const void *comps, u32 nr,
+			 const struct nlmsghdr *nlh, struct netlink_ext_ack *extack)
+{
+	const struct complete_answer answer = {
+		.sk = sk, .generation = generation, .seq = seq,
+		.comps = comps, .nr = nr, .nlh = nlh,
+	};
+	struct r3map_request *request, *next;
+	struct r3map_area *area = NULL;
+	LIST_HEAD(done);
+	LIST_HEAD(lost);
+	u32 epoch;
+	int err;
+
+	spin_lock(&queue->lock);
+	err = complete_check(queue, &answer, extack);
+	if (err) {
+		queue->counter[R3MAP_A_COUNTER_REFUSED]++;
+		spin_unlock(&queue->lock);
+		return err;
+	}
+	queue->counter[R3MAP_A_COUNTER_COMPLETE_MESSAGES]++;
+	complete_take(queue, &answer, &done);
+	if (seq && *seq == queue->seq)
+		queue->credit = true;
+	epoch = queue->epoch;
+	if (queue->area)
+		area = r3map_area_get(queue->area);
+	spin_unlock(&queue->lock);
+
+	complete_load(queue, area, nlh, &done);
+
+	spin_lock(&queue->lock);
+	complete_settle(queue, &done, queue->epoch == epoch, &lost);
+	r3map_queue_run(queue, GFP_NOWAIT);
+	r3map_area_put(area);
+
+	list_for_each_entry_safe(request, next, &done, node)
+		r3map_request_end(queue->dev, request, complete_status(request));
+	r3map_queue_lose(queue, &lost);
+	return 0;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The generic netlink family. See the uapi header for what the commands mean.
+ */
+#ifndef R3MAP_NETLINK_H
+#define R3MAP_NETLINK_H
+
+#include <linux/types.h>
+#include <net/genetlink.h>
+
+struct r3map_device;
+
+extern struct genl_family r3map_family;
+
+int r3map_netlink_init(void);
+void r3map_netlink_exit(void);
+
+/* The socket that sent the message which is being handled; alive until the handler returns. */
+static inline struct sock *r3map_netlink_sender(const struct sk_buff *skb)
+{
+	return NETLINK_CB(skb).sk;
+}
+
+/*
+ * CAP_SYS_ADMIN in the initial user namespace, both of the task and of the opener of the socket: a
+ * block device is not a network setting, whatever namespace the message came from.
+ */
+int r3map_netlink_may(struct sk_buff *skb, struct netlink_ext_ack *extack);
+
+/* What every event and every dump tells. Context: dev->lock is held. 0 or -EMSGSIZE. */
+int r3map_netlink_put_facts(struct sk_buff *skb, const struct r3map_device *dev);
+
+/* Handlers. */
+int r3map_netlink_device_new(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_device_get(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_device_dump(struct sk_buff *skb, struct netlink_callback *cb);
+int r3map_netlink_device_set(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_device_del(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_device_attach(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_device_start(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_queue_bind(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_queue_complete(struct sk_buff *skb, struct genl_info *info);
+
+#endif

@@ -1,0 +1,430 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Handlers of the DEVICE_* commands. What a policy cannot say is checked here, once; device.c may
+ * assume it.
+ */
+#include <linux/log2.h>
+#include <linux/r3map.h>
+#include <linux/ktime.h>
+
+#include "device.h"
+#include "netlink.h"
+#include "queue.h"
+
+#define DEFAULT_LOGICAL_BLOCK	512
+#define DEFAULT_PHYSICAL_BLOCK	4096
+#define DEFAULT_MAX_IO		(1U << 20)
+#define DEFAULT_MAX_IO_INLINE	(128U << 10)
+#define DEFAULT_MAX_RANGE	(1U << 30)
+#define DEFAULT_QUEUES		1
+#define DEFAULT_DEPTH		128
+#define DEFAULT_TIMEOUT		30000
+#define DEFAULT_PARK		60000
+
+static u32 get_u32(struct genl_info *info, int attr, u32 otherwise)
+{
+	return info->attrs[attr] ? nla_get_u32(info->attrs[attr]) : otherwise;
+}
+
+static const u32 *get_u32_ptr(struct genl_info *info, int attr, u32 *value)
+{
+	if (!info->attrs[attr])
+		return NULL;
+	*value = nla_get_u32(info->attrs[attr]);
+	return value;
+}
+
+static const char *get_string(struct genl_info *info, int attr)
+{
+	return info->attrs[attr] ? nla_data(info->attrs[attr]) : NULL;
+}
+
+/* --- finding ------------------------------------------------------------------------------ */
+
+/* The device of INDEX, with a reference, or an ERR_PTR. */
+static struct r3map_device *device_find(struct sk_buff *skb, struct genl_info *info)
+{
+	struct r3map_device *dev;
+	int err;
+
+	err = r3map_netlink_may(skb, info->extack);
+	if (err)
+		return ERR_PTR(err);
+	if (GENL_REQ_ATTR_CHECK(info, R3MAP_A_DEVICE_INDEX)) {
+		GENL_SET_ERR_MSG(info, "INDEX is missing");
+		return ERR_PTR(-EINVAL);
+	}
+	dev = r3map_device_find(nla_get_u32(info->attrs[R3MAP_A_DEVICE_INDEX]));
+	if (!dev) {
+		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[R3MAP_A_DEVICE_INDEX],
+				    "there is no device with this index");
+		return ERR_PTR(-ENODEV);
+	}
+	return dev;
+}
+
+/* The same, locked, and only if GENERATION is the present one. */
+static struct r3map_device *device_find_lock(struct sk_buff *skb, struct genl_info *info)
+{
+	struct r3map_device *dev = device_find(skb, info);
+
+	if (IS_ERR(dev))
+		return dev;
+	if (GENL_REQ_ATTR_CHECK(info, R3MAP_A_DEVICE_GENERATION)) {
+		GENL_SET_ERR_MSG(info, "GENERATION is missing");
+		r3map_device_put(dev);
+		return ERR_PTR(-EINVAL);
+	}
+	mutex_lock(&dev->lock);
+	if (nla_get_u64(info->attrs[R3MAP_A_DEVICE_GENERATION]) != dev->generation) {
+		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[R3MAP_A_DEVICE_GENERATION],
+				    "the device has another generation now");
+		mutex_unlock(&dev->lock);
+		r3map_device_put(dev);
+		return ERR_PTR(-ESTALE);
+	}
+	return dev;
+}
+
+static void device_unlock_put(struct r3map_device *dev)
+{
+	mutex_unlock(&dev->lock);
+	r3map_device_put(dev);
+}
+
+/* --- telling ------------------------------------------------------------------------------ */
+
+int r3map_netlink_put_facts(struct sk_buff *skb, const struct r3map_device *dev)
+{
+	lockdep_assert_held(&dev->lock);
+	if (nla_put_u32(skb, R3MAP_A_DEVICE_INDEX, dev->index) ||
+	    nla_put_u64_64bit(skb, R3MAP_A_DEVICE_GENERATION, dev->generation,
+			      R3MAP_A_DEVICE_PAD) ||
+	    nla_put_u32(skb, R3MAP_A_DEVICE_STATE, dev->state) ||
+	    nla_put_u64_64bit(skb, R3MAP_A_DEVICE_STATE_TIME, dev->state_time,
+			      R3MAP_A_DEVICE_PAD) ||
+	    nla_put_u64_64bit(skb, R3MAP_A_DEVICE_SIZE, dev->size, R3MAP_A_DEVICE_PAD) ||
+	    nla_put_u32(skb, R3MAP_A_DEVICE_FLAGS, dev->flags) ||
+	    nla_put_u32(skb, R3MAP_A_DEVICE_TIMEOUT, dev->timeout) ||
+	    nla_put_u32(skb, R3MAP_A_DEVICE_PARK, dev->park) ||
+	    nla_put_u32(skb, R3MAP_A_DEVICE_HELPER_PID, dev->helper_pid))
+		return -EMSGSIZE;
+	if (dev->state == R3MAP_STATE_PARKED &&
+	    nla_put_u32(skb, R3MAP_A_DEVICE_PARK_LEFT, r3map_device_park_left(dev)))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int put_params(struct sk_buff *skb, const struct r3map_params *p)
+{
+	if (nla_put_u32(skb, R3MAP_A_DEVICE_LOGICAL_BLOCK, p->logical_block) ||
+	    nla_put_u32(skb, R3MAP_A_DEVICE_PHYSICAL_BLOCK, p->physical_block) ||
+	    nla_put_u32(skb, R3MAP_A_DEVICE_IO_MIN, p->io_min) ||
+	    nla_put_u32(skb, R3MAP_A_DEVICE_IO_OPT, p->io_opt) ||
+	    nla_put_u32(skb, R3MAP_A_DEVICE_MAX_IO, p->max_io) ||
+	    nla_put_u32(skb, R3MAP_A_DEVICE_MAX_DISCARD, p->max_discard) ||
+	    nla_put_u32(skb, R3MAP_A_DEVICE_MAX_ZEROES, p->max_zeroes) ||
+	    nla_put_u32(skb, R3MAP_A_DEVICE_DISCARD_GRANULARITY, p->discard_granularity) ||
+	    nla_put_u32(skb, R3MAP_A_DEVICE_QUEUES, p->queues) ||
+	    nla_put_u32(skb, R3MAP_A_DEVICE_DEPTH, p->depth) ||
+	    nla_put_u32(skb, R3MAP_A_DEVICE_TRANSPORT, p->transport))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int put_counters(struct sk_buff *skb, const u64 *counter)
+{
+	struct nlattr *nest = nla_nest_start(skb, R3MAP_A_DEVICE_COUNTERS);
+	int i;
+
+	if (!nest)
+		return -EMSGSIZE;
+	for (i = R3MAP_A_COUNTER_READS; i <= R3MAP_A_COUNTER_MAX; i++)
+		if (nla_put_u64_64bit(skb, i, counter[i], R3MAP_A_COUNTER_PAD))
+			return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static int put_queues(struct sk_buff *skb, struct r3map_device *dev)
+{
+	u64 counter[__R3MAP_A_COUNTER_MAX] = {};
+	u32 flying = 0, waiting = 0, i, j;
+	u64 area = 0;
+
+	for (i = 0; i < dev->params.queues; i++) {
+		struct r3map_queue *queue = &dev->queues[i];
+
+		spin_lock(&queue->lock);
+		flying += queue->nr_flying;
+		waiting += queue->nr_waiting + queue->nr_ready;
+		area += r3map_queue_area(queue);
+		for (j = 0; j < __R3MAP_A_COUNTER_MAX; j++)
+			counter[j] += queue->counter[j];
+		spin_unlock(&queue->lock);
+	}
+	if (nla_put_u32(skb, R3MAP_A_DEVICE_IN_FLIGHT, flying) ||
+	    nla_put_u32(skb, R3MAP_A_DEVICE_WAITING, waiting) ||
+	    nla_put_u64_64bit(skb, R3MAP_A_DEVICE_AREA, area, R3MAP_A_DEVICE_PAD))
+		return -EMSGSIZE;
+	return put_counters(skb, counter);
+}
+
+static int put_all(struct sk_buff *skb, struct r3map_device *dev)
+{
+	if (nla_put_u64_64bit(skb, R3MAP_A_DEVICE_TIME, ktime_get_ns(), R3MAP_A_DEVICE_PAD) ||
+	    r3map_netlink_put_facts(skb, dev) ||
+	    put_params(skb, &dev->params) ||
+	    nla_put_string(skb, R3MAP_A_DEVICE_BACKEND, dev->backend) ||
+	    nla_put_u32(skb, R3MAP_A_DEVICE_OPENERS, READ_ONCE(dev->openers)) ||
+	    nla_put_u64_64bit(skb, R3MAP_A_DEVICE_MEMORY, r3map_device_memory(dev),
+			      R3MAP_A_DEVICE_PAD))
+		return -EMSGSIZE;
+	return put_queues(skb, dev);
+}
+
+/* Answers @info with all there is to say about @dev. Context: dev->lock is held. */
+static int device_reply(struct genl_info *info, struct r3map_device *dev, u8 cmd)
+{
+	struct sk_buff *reply = genlmsg_new(NLMSG_GOODSIZE, GFP_NOIO);
+	void *head;
+
+	if (!reply)
+		return -ENOMEM;
+	head = genlmsg_put_reply(reply, info, &r3map_family, 0, cmd);
+	if (!head || put_all(reply, dev)) {
+		nlmsg_free(reply);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(reply, head);
+	return genlmsg_reply(reply, info);
+}
+
+int r3map_netlink_device_get(struct sk_buff *skb, struct genl_info *info)
+{
+	struct r3map_device *dev = device_find(skb, info);
+	int err;
+
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	mutex_lock(&dev->lock);
+	err = device_reply(info, dev, R3MAP_CMD_DEVICE_GET);
+	device_unlock_put(dev);
+	return err;
+}
+
+int r3map_netlink_device_dump(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct r3map_device *dev;
+	u32 index = cb->args[0];
+	int err = 0;
+
+	if (!netlink_capable(cb->skb, CAP_SYS_ADMIN))
+		return -EPERM;
+	while (!err && (dev = r3map_device_next(&index))) {
+		void *head = genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
+					 &r3map_family, NLM_F_MULTI, R3MAP_CMD_DEVICE_GET);
+
+		err = -EMSGSIZE;
+		if (head) {
+			mutex_lock(&dev->lock);
+			err = put_all(skb, dev);
+			mutex_unlock(&dev->lock);
+			if (err)
+				genlmsg_cancel(skb, head);
+			else
+				genlmsg_end(skb, head);
+		}
+		r3map_device_put(dev);
+		if (!err)
+			index++;
+	}
+	cb->args[0] = index;
+	return skb->len ?: err;
+}
+
+/* --- making ------------------------------------------------------------------------------- */
+
+static int refuse(struct genl_info *info, int attr, const char *text)
+{
+	NL_SET_BAD_ATTR(info->extack, info->attrs[attr]);
+	if (info->extack)
+		info->extack->_msg = text;
+	return -EINVAL;
+}
+
+static int parse_blocks(struct genl_info *info, struct r3map_params *p)
+{
+	p->logical_block = get_u32(info, R3MAP_A_DEVICE_LOGICAL_BLOCK, DEFAULT_LOGICAL_BLOCK);
+	p->physical_block = get_u32(info, R3MAP_A_DEVICE_PHYSICAL_BLOCK,
+				    max_t(u32, DEFAULT_PHYSICAL_BLOCK, p->logical_block));
+	p->io_min = get_u32(info, R3MAP_A_DEVICE_IO_MIN, p->physical_block);
+	p->io_opt = get_u32(info, R3MAP_A_DEVICE_IO_OPT, 0);
+	if (!is_power_of_2(p->logical_block))
+		return refuse(info, R3MAP_A_DEVICE_LOGICAL_BLOCK,
+			      "LOGICAL_BLOCK is not a power of two");
+	if (!is_power_of_2(p->physical_block) || p->physical_block < p->logical_block)
+		return refuse(info, R3MAP_A_DEVICE_PHYSICAL_BLOCK,
+			      "PHYSICAL_BLOCK is not a power of two, or below LOGICAL_BLOCK");
+	if (p->io_min < p->physical_block || p->io_min % p->physical_block)
+		return refuse(info, R3MAP_A_DEVICE_IO_MIN,
+			      "IO_MIN is not a multiple of PHYSICAL_BLOCK");
+	if (p->io_opt % p->physical_block)
+		return refuse(info, R3MAP_A_DEVICE_IO_OPT,
+			      "IO_OPT is not a multiple of PHYSICAL_BLOCK");
+	return 0;
+}
+
+static int parse_limits(struct genl_info *info, struct r3map_params *p)
+{
+	bool inlined = p->transport == R3MAP_TRANSPORT_INLINE;
+
+	p->max_io = get_u32(info, R3MAP_A_DEVICE_MAX_IO,
+			    inlined ? DEFAULT_MAX_IO_INLINE : DEFAULT_MAX_IO);
+	p->discard_granularity = get_u32(info, R3MAP_A_DEVICE_DISCARD_GRANULARITY,
+					 p->physical_block);
+	p->max_discard = get_u32(info, R3MAP_A_DEVICE_MAX_DISCARD, DEFAULT_MAX_RANGE);
+	p->max_zeroes = get_u32(info, R3MAP_A_DEVICE_MAX_ZEROES, DEFAULT_MAX_RANGE);
+	if (p->max_io % PAGE_SIZE)
+		return refuse(info, R3MAP_A_DEVICE_MAX_IO, "MAX_IO is not a whole number of pages");
+	if (inlined && p->max_io > R3MAP_MAX_IO_INLINE)
+		return refuse(info, R3MAP_A_DEVICE_MAX_IO,
+			      "MAX_IO is beyond what the inline transport carries");
+	if (!is_power_of_2(p->discard_granularity))
+		return refuse(info, R3MAP_A_DEVICE_DISCARD_GRANULARITY,
+			      "DISCARD_GRANULARITY is not a power of two");
+	/* The block layer raises it to the physical block anyway. */
+	p->discard_granularity = max(p->discard_granularity, p->physical_block);
+	if (p->max_discard % p->discard_granularity)
+		return refuse(info, R3MAP_A_DEVICE_MAX_DISCARD,
+			      "MAX_DISCARD is not a multiple of DISCARD_GRANULARITY and PHYSICAL_BLOCK");
+	if (p->max_zeroes % p->logical_block)
+		return refuse(info, R3MAP_A_DEVICE_MAX_ZEROES, "MAX_ZEROES is not whole blocks");
+	return 0;
+}
+
+static int parse_config(struct genl_info *info, struct r3map_device_config *config)
+{
+	struct r3map_params *p = &config->params;
+	int err;
+
+	if (GENL_REQ_ATTR_CHECK(info, R3MAP_A_DEVICE_SIZE)) {
+		GENL_SET_ERR_MSG(info, "SIZE is missing");
+		return -EINVAL;
+	}
+	p->queues = get_u32(info, R3MAP_A_DEVICE_QUEUES, DEFAULT_QUEUES);
+	p->depth = get_u32(info, R3MAP_A_DEVICE_DEPTH, DEFAULT_DEPTH);
+	p->transport = get_u32(info, R3MAP_A_DEVICE_TRANSPORT, R3MAP_TRANSPORT_SHARED);
+	err = parse_blocks(info, p) ?: parse_limits(info, p);
+	if (err)
+		return err;
+	config->any_index = !info->attrs[R3MAP_A_DEVICE_INDEX];
+	config->index = get_u32(info, R3MAP_A_DEVICE_INDEX, 0);
+	if (config->index > MINORMASK)
+		return refuse(info, R3MAP_A_DEVICE_INDEX, "INDEX is too large");
+	config->size = nla_get_u64(info->attrs[R3MAP_A_DEVICE_SIZE]);
+	if (config->size % p->logical_block)
+		return refuse(info, R3MAP_A_DEVICE_SIZE, "SIZE is not a multiple of LOGICAL_BLOCK");
+	config->flags = get_u32(info, R3MAP_A_DEVICE_FLAGS, 0);
+	config->timeout = get_u32(info, R3MAP_A_DEVICE_TIMEOUT, DEFAULT_TIMEOUT);
+	config->park = get_u32(info, R3MAP_A_DEVICE_PARK, DEFAULT_PARK);
+	config->backend = get_string(info, R3MAP_A_DEVICE_BACKEND) ?: "";
+	return 0;
+}
+
+int r3map_netlink_device_new(struct sk_buff *skb, struct genl_info *info)
+{
+	struct r3map_device_config config = {};
+	struct r3map_device *dev;
+	int err;
+
+	err = r3map_netlink_may(skb, info->extack) ?: parse_config(info, &config);
+	if (err)
+		return err;
+	dev = r3map_device_new(&config, r3map_netlink_sender(skb), info->snd_portid,
+			       info->extack);
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	mutex_lock(&dev->lock);
+	err = device_reply(info, dev, R3MAP_CMD_DEVICE_NEW);
+	/* Nobody knows of it, so nobody would delete it. */
+	if (err)
+		r3map_device_delete(dev, true, NULL);
+	device_unlock_put(dev);
+	return err;
+}
+
+int r3map_netlink_device_attach(struct sk_buff *skb, struct genl_info *info)
+{
+	struct r3map_device *dev = device_find_lock(skb, info);
+	u64 size = 0;
+	int err;
+
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	if (info->attrs[R3MAP_A_DEVICE_SIZE])
+		size = nla_get_u64(info->attrs[R3MAP_A_DEVICE_SIZE]);
+	err = r3map_device_attach(dev, r3map_netlink_sender(skb), info->snd_portid,
+				  get_string(info, R3MAP_A_DEVICE_BACKEND), size,
+				  info->attrs[R3MAP_A_DEVICE_FORCE], info->extack);
+	if (!err) {
+		err = device_reply(info, dev, R3MAP_CMD_DEVICE_ATTACH);
+		/* It does not know its generation, so it could do nothing with the device. */
+		if (err)
+			r3map_device_detach(dev);
+	}
+	device_unlock_put(dev);
+	return err;
+}
+
+int r3map_netlink_device_start(struct sk_buff *skb, struct genl_info *info)
+{
+	struct r3map_device *dev = device_find_lock(skb, info);
+	int err;
+
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	err = r3map_device_start(dev, r3map_netlink_sender(skb), info->extack);
+	device_unlock_put(dev);
+	return err;
+}
+
+/* --- changing ----------------------------------------------------------------------------- */
+
+int r3map_netlink_device_set(struct sk_buff *skb, struct genl_info *info)
+{
+	struct r3map_device *dev = device_find_lock(skb, info);
+	const u64 *size = NULL;
+	u32 flags, timeout, park;
+	u64 bytes;
+	int err;
+
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	if (info->attrs[R3MAP_A_DEVICE_SIZE]) {
+		bytes = nla_get_u64(info->attrs[R3MAP_A_DEVICE_SIZE]);
+		size = &bytes;
+	}
+	if (size && bytes % dev->params.logical_block)
+		err = refuse(info, R3MAP_A_DEVICE_SIZE, "SIZE is not a multiple of LOGICAL_BLOCK");
+	else
+		err = r3map_device_set(dev, size,
+				       get_u32_ptr(info, R3MAP_A_DEVICE_FLAGS, &flags),
+				       get_u32_ptr(info, R3MAP_A_DEVICE_TIMEOUT, &timeout),
+				       get_u32_ptr(info, R3MAP_A_DEVICE_PARK, &park),
+				       info->extack);
+	device_unlock_put(dev);
+	return err;
+}
+
+int r3map_netlink_device_del(struct sk_buff *skb, struct genl_info *info)
+{
+	struct r3map_device *dev = device_find_lock(skb, info);
+	int err;
+
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	err = r3map_device_delete(dev, info->attrs[R3MAP_A_DEVICE_FORCE], info->extack);
+	device_unlock_put(dev);
+	return err;
+}

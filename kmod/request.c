@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Requests: making them, from a reserve when memory is short, and ending them.
+ */
+#include <linux/bio.h>
+#include <linux/blkdev.h>
+#include <linux/mempool.h>
+#include <linux/slab.h>
+#include <linux/r3map.h>
+
+#include "device.h"
+#include "request.h"
+#include "trace.h"
+
+/* So many bios of a device make progress however short memory is. */
+#define REQUEST_RESERVE 32
+
+static struct kmem_cache *request_cache;
+
+static_assert(R3MAP_OP_READ == 0 && R3MAP_OP_WRITE == 1);
+
+int r3map_request_init(void)
+{
+	request_cache = KMEM_CACHE(r3map_request, 0);
+	return request_cache ? 0 : -ENOMEM;
+}
+
+void r3map_request_exit(void)
+{
+	kmem_cache_destroy(request_cache);
+}
+
+mempool_t *r3map_request_pool_new(void)
+{
+	return mempool_create_slab_pool(REQUEST_RESERVE, request_cache);
+}
+
+static u8 request_op(const struct bio *bio)
+{
+	switch (bio_op(bio)) {
+	case REQ_OP_READ:
+		return R3MAP_OP_READ;
+	case REQ_OP_DISCARD:
+		return R3MAP_OP_DISCARD;
+	case REQ_OP_WRITE_ZEROES:
+		return R3MAP_OP_WRITE_ZEROES;
+	default:
+		return R3MAP_OP_WRITE;
+	}
+}
+
+struct r3map_request *r3map_request_new(struct r3map_device *dev, struct bio *bio)
+{
+	gfp_t gfp = bio->bi_opf & REQ_NOWAIT ? GFP_NOWAIT : GFP_NOIO;
+	struct r3map_request *request;
+
+	request = mempool_alloc(dev->requests, gfp);
+	if (!request)
+		return NULL;
+	request->bio = bio;
+	request->offset = bio->bi_iter.bi_sector << SECTOR_SHIFT;
+	request->length = bio->bi_iter.bi_size;
+	request->op = request_op(bio);
+	request->flush_first = false;
+	request->issued = false;
+	request->area = 0;
+	if (bio->bi_opf & REQ_PREFLUSH) {
+		/* A flush of its own, or one before the data: the write follows when it is done. */
+		request->flush_first = request->length;
+		request->op = R3MAP_OP_FLUSH;
+	}
+	request->accounted = blk_queue_io_stat(bdev_get_queue(bio->bi_bdev));
+	if (request->accounted)
+		request->start = bio_start_io_acct(bio);
+	else
+		request->start = jiffies;
+	request->since = request->start;
+	return request;
+}
+
+void r3map_request_next_stage(struct r3map_request *request)
+{
+	request->flush_first = false;
+	request->issued = false;
+	request->op = R3MAP_OP_WRITE;
+	request->since = jiffies;
+}
+
+void r3map_request_end(struct r3map_device *dev, struct r3map_request *request,
+		       blk_status_t status)
+{
+	struct bio *bio = request->bio;
+
+	trace_r3map_complete(dev, request, status);
+	if (request->accounted)
+		bio_end_io_acct(bio, request->start);
+	mempool_free(request, dev->requests);
+	bio->bi_status = status;
+	bio_endio(bio);
+}
+
+void r3map_request_end_list(struct r3map_device *dev, struct list_head *list,
+			    blk_status_t status)
+{
+	struct r3map_request *request, *next;
+
+	list_for_each_entry_safe(request, next, list, node) {
+		list_del(&request->node);
+		r3map_request_end(dev, request, status);
+	}
+}
