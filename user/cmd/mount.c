@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * r3map mount: makes a device of a backend and stays as its helper.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "backend/backend.h"
+#include "cmd/cmd.h"
+#include "lib/error.h"
+#include "mount/mount.h"
+#include "nl/device.h"
+
+static const char *const words_transport[] = {
+	[MOUNT_SHARED] = "shared", [MOUNT_INLINE] = "inline", NULL,
+};
+static const char *const words_on_death[] = {
+	[MOUNT_PARK] = "park", [MOUNT_FAIL] = "fail", NULL,
+};
+
+static const struct mount_options mount_defaults = {
+	.index = MOUNT_AUTO,
+	.queues = MOUNT_AUTO,
+	.depth = 128,
+	.area = MOUNT_AUTO,
+	.max_io = MOUNT_AUTO,
+	.logical_block = MOUNT_AUTO,
+	.physical_block = MOUNT_AUTO,
+	.io_min = MOUNT_AUTO,
+	.io_opt = MOUNT_AUTO,
+	.max_discard = MOUNT_AUTO,
+	.transport = MOUNT_SHARED,
+	.timeout = 30000,
+	.park = 60000,
+	.on_death = MOUNT_PARK,
+	.part_scan = true,
+	.lock = true,
+};
+
+#define M(field) OPT(mount_options, field)
+
+static const struct opt mount_opts[] = {
+	{ OPT_STRING, "run", 0, M(run), .value = "CMD",
+	  .help = "run CMD by sh with R3MAP_DEVICE set, unmount, end with its status" },
+	{ OPT_FLAG, "daemon", 0, M(daemon),
+	  .help = "go into the background; returns once the device is ready" },
+	{ OPT_STRING, "log", 0, M(log), .value = "FILE",
+	  .help = "with --daemon: append messages to FILE" },
+	{ OPT_FLAG, "read-only", 'r', M(read_only), .help = "refuse writes" },
+	{ OPT_U32, "index", 'i', M(index), .value = "N", .max = INT32_MAX,
+	  .help = "make /dev/r3mapN (default: the lowest free number)" },
+	{ OPT_STRING, "recover", 0, M(recover), .value = "DEVICE",
+	  .help = "take over DEVICE, whose helper is gone" },
+	{ OPT_FLAG, "force", 'f', M(force),
+	  .help = "with --recover: even if it was mounted from another BACKEND" },
+	{ OPT_TIME, "park", 0, M(park), .value = "TIME", .max = R3MAP_MAX_TIMEOUT,
+	  .help = "when the helper dies, requests wait so long for another (default: 60s)" },
+	{ OPT_CHOICE, "on-death", 0, M(on_death), .value = "park|fail", .words = words_on_death,
+	  .help = "when the helper dies: wait, or fail at once (default: park)" },
+	{ OPT_TIME, "timeout", 't', M(timeout), .value = "TIME", .min = 10, .max = R3MAP_MAX_TIMEOUT,
+	  .help = "a request may take so long, then it fails (default: 30s)" },
+	{ OPT_U32, "queues", 'q', M(queues), .value = "N", .min = 1, .max = R3MAP_MAX_QUEUES,
+	  .help = "queues, each with a thread (default: one per CPU, up to 8)" },
+	{ OPT_U32, "depth", 'd', M(depth), .value = "N", .min = 1, .max = R3MAP_MAX_DEPTH,
+	  .help = "requests in flight per queue (default: 128)" },
+	{ OPT_SIZE64, "area", 0, M(area), .value = "SIZE", .min = 4096, .max = R3MAP_MAX_AREA,
+	  .help = "payload memory per queue (default: 4 times --max-io, 2 times for backends that never wait)" },
+	{ OPT_SIZE32, "max-io", 0, M(max_io), .value = "SIZE", .min = 4096, .max = R3MAP_MAX_IO,
+	  .help = "largest read or write (default: 1M, inline 128K, or the backend's)" },
+	{ OPT_CHOICE, "transport", 0, M(transport), .value = "shared|inline",
+	  .words = words_transport,
+	  .help = "payload in shared memory or in the messages (default: shared)" },
+	{ OPT_SIZE32, "block-size", 'b', M(logical_block), .value = "SIZE", .min = 512, .max = 4096,
+	  .help = "logical block size (default: the backend's, at least 512)" },
+	{ OPT_SIZE32, "physical-block-size", 0, M(physical_block), .value = "SIZE", .min = 512,
+	  .help = "physical block size (default: 4096)" },
+	{ OPT_SIZE32, "io-min", 0, M(io_min), .value = "SIZE", .min = 512,
+	  .help = "smallest good size (default: the physical block size)" },
+	{ OPT_SIZE32, "io-opt", 0, M(io_opt), .value = "SIZE",
+	  .help = "best size, 0 for none (default: the backend's, if over 4096)" },
+	{ OPT_SIZE32, "max-discard", 0, M(max_discard), .value = "SIZE", .min = 4096,
+	  .help = "largest discard or zeroing (default: 1G)" },
+	{ OPT_FLAG, "no-part-scan", 0, .clear = true, M(part_scan),
+	  .help = "look for no partition table" },
+	{ OPT_FLAG, "no-mlock", 0, .clear = true, M(lock),
+	  .help = "do not lock the helper's memory; then do not swap to the device" },
+	{ OPT_END },
+};
+
+static void mount_details(FILE *to)
+{
+	fprintf(to, "\nBackends, see r3map-backends(7):\n");
+	for (const struct backend_ops *const *b = backend_schemes; *b; b++)
+		fprintf(to, "  %s\n      %s\n", (*b)->synopsis, (*b)->help);
+}
+
+static int mount_run(const void *settings, int argc, char **argv, struct error *error)
+{
+	const struct mount_options *options = settings;
+	uint32_t index;
+
+	(void)argc;
+	if (options->run && options->daemon) {
+		error_set(error, -EINVAL, "--run and --daemon exclude each other: the helper of --run ends with its command");
+		return EXIT_USAGE;
+	}
+	if (options->log && !options->daemon) {
+		error_set(error, -EINVAL, "--log is for --daemon; redirect stderr instead");
+		return EXIT_USAGE;
+	}
+	if (options->force && !options->recover) {
+		error_set(error, -EINVAL, "--force is for --recover");
+		return EXIT_USAGE;
+	}
+	if (options->recover && options->index != MOUNT_AUTO) {
+		error_set(error, -EINVAL, "--index and --recover exclude each other: a device keeps its number");
+		return EXIT_USAGE;
+	}
+	if (options->recover && device_index(options->recover, &index, error))
+		return EXIT_USAGE;
+	return mount_serve(options, argv[0], error);
+}
+
+const struct command command_mount = {
+	.name = "mount",
+	.arguments = "[OPTION]... BACKEND",
+	.summary = "Make a device of BACKEND, print its path, and stay as its helper",
+	.details = mount_details,
+	.options = mount_opts,
+	.defaults = &mount_defaults,
+	.settings_size = sizeof(mount_defaults),
+	.args_min = 1,
+	.args_max = 1,
+	.run = mount_run,
+};

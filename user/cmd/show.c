@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * r3map show: everything about one device, its state in words.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "lib/error.h"
+#include "lib/json.h"
+#include "lib/size.h"
+#include "nl/control.h"
+#include "nl/device.h"
+
+struct show_options {
+	bool json;
+};
+
+static const struct show_options show_defaults = { .json = false };
+
+static const struct opt show_opts[] = {
+	OPT_JSON(show_options),
+	{ OPT_END },
+};
+
+/* "12 s", "500 ms"; whole seconds as soon as there are some. */
+static const char *show_time(uint64_t ms, char text[32])
+{
+	if (ms >= 1000 || !ms)
+		snprintf(text, 32, "%" PRIu64 " s", ms / 1000);
+	else
+		snprintf(text, 32, "%" PRIu64 " ms", ms);
+	return text;
+}
+
+static void show_state(const struct device *d)
+{
+	uint64_t since = d->time > d->state_time ? (d->time - d->state_time) / 1000000 : 0;
+	uint32_t requests = d->waiting + d->in_flight;
+	char a[32], b[32];
+
+	printf("  state        %s since %s: ", device_state_name(d->state), show_time(since, a));
+	switch (d->state) {
+	case R3MAP_STATE_NEW:
+		printf("helper (pid %" PRIu32 ") is setting it up\n", d->helper_pid);
+		break;
+	case R3MAP_STATE_LIVE:
+		printf("helper (pid %" PRIu32 ") serves it\n", d->helper_pid);
+		break;
+	case R3MAP_STATE_PARKED:
+		printf("the helper is gone; %" PRIu32 " request%s wait%s another %s;\n"
+		       "               take over with: r3map mount --recover /dev/r3map%" PRIu32 " '%s'\n",
+		       requests, requests == 1 ? "" : "s", requests == 1 ? "s" : "",
+		       show_time(d->park_left, b), d->index, d->backend);
+		break;
+	case R3MAP_STATE_FAILED:
+		printf("the helper is gone and requests fail;\n"
+		       "               take over with: r3map mount --recover /dev/r3map%" PRIu32 " '%s'\n"
+		       "               or remove with: r3map umount /dev/r3map%" PRIu32 "\n",
+		       d->index, d->backend, d->index);
+		break;
+	case R3MAP_STATE_DELETING:
+		printf("it is being removed, %" PRIu32 " still ha%s it open\n", d->openers,
+		       d->openers == 1 ? "s" : "ve");
+		break;
+	default:
+		printf("a state of a newer module\n");
+	}
+}
+
+static void show_flags(const struct device *d)
+{
+	const char *separator = "";
+
+	printf("  flags        ");
+	for (unsigned int i = 0; device_flag_name(i); i++) {
+		if (d->flags & (1U << i)) {
+			printf("%s%s", separator, device_flag_name(i));
+			separator = ", ";
+		}
+	}
+	printf("%s\n", *separator ? "" : "none");
+}
+
+static int show_text(const struct device *d)
+{
+	char a[SIZE_TEXT], b[SIZE_TEXT], c[SIZE_TEXT], e[SIZE_TEXT];
+
+	printf("/dev/r3map%" PRIu32 "\n", d->index);
+	printf("  backend      %s\n", d->backend);
+	printf("  size         %s (%" PRIu64 " bytes)\n", size_format(d->size, a), d->size);
+	show_state(d);
+	show_flags(d);
+	printf("  generation   %" PRIu64 "\n", d->generation);
+	printf("  blocks       logical %s, physical %s, io_min %s, io_opt %s\n",
+	       size_format(d->logical_block, a), size_format(d->physical_block, b),
+	       size_format(d->io_min, c), size_format(d->io_opt, e));
+	printf("  largest      io %s, discard %s, write-zeroes %s\n", size_format(d->max_io, a),
+	       size_format(d->max_discard, b), size_format(d->max_zeroes, c));
+	printf("  queues       %" PRIu32 " of depth %" PRIu32 ", transport %s\n", d->queues,
+	       d->depth, device_transport_name(d->transport));
+	printf("  timeouts     request %s, parked %s\n", show_time(d->timeout, (char[32]){ 0 }),
+	       show_time(d->park, (char[32]){ 0 }));
+	printf("  memory       %s pinned payload area, %s kernel tables\n", size_format(d->area, a),
+	       size_format(d->memory, b));
+	printf("  now          %" PRIu32 " in flight, %" PRIu32 " waiting, open %" PRIu32 " time%s\n",
+	       d->in_flight, d->waiting, d->openers, d->openers == 1 ? "" : "s");
+	printf("  counters\n");
+	for (unsigned int i = 0; i < __R3MAP_A_COUNTER_MAX; i++)
+		if (device_counter_name(i))
+			printf("    %-18s %" PRIu64 "\n", device_counter_name(i), d->counters[i]);
+	return fflush(stdout) == EOF ? -errno : 0;
+}
+
+static int show_run(const void *settings, int argc, char **argv, struct error *error)
+{
+	const struct show_options *options = settings;
+	struct control *control;
+	struct device device;
+	uint32_t index;
+	int err;
+
+	(void)argc;
+	if (device_index(argv[0], &index, error))
+		return EXIT_USAGE;
+	err = control_open(&control, error);
+	if (err)
+		return err;
+	err = device_get(control, index, &device, error);
+	control_close(control);
+	if (err)
+		return err;
+	return options->json ? json_print(device_json(&device), false) : show_text(&device);
+}
+
+const struct command command_show = {
+	.name = "show",
+	.arguments = "[OPTION]... DEVICE",
+	.summary = "Show everything about one device, its state in words",
+	.options = show_opts,
+	.defaults = &show_defaults,
+	.settings_size = sizeof(show_defaults),
+	.args_min = 1,
+	.args_max = 1,
+	.run = show_run,
+};

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * r3map umount: deletes devices and waits until they are gone. Works with and without a helper.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "lib/error.h"
+#include "nl/control.h"
+#include "nl/device.h"
+#include "nl/remove.h"
+
+struct umount_options {
+	bool force, all;
+	uint32_t timeout;	/* ms */
+};
+
+static const struct umount_options umount_defaults = { .timeout = 60000 };
+
+static const struct opt umount_opts[] = {
+	{ OPT_FLAG, "force", 'f', OPT(umount_options, force),
+	  .help = "even if it is in use: what is under way fails" },
+	{ OPT_FLAG, "all", 'a', OPT(umount_options, all), .help = "all devices" },
+	{ OPT_TIME, "timeout", 't', OPT(umount_options, timeout), .value = "TIME",
+	  .help = "wait so long for its end (default: 60s)" },
+	{ OPT_END },
+};
+
+static int umount_one(struct control *control, uint32_t index,
+		      const struct umount_options *options, struct error *error)
+{
+	struct device device;
+	int err = device_get(control, index, &device, error);
+
+	if (!err)
+		err = device_remove(control, &device, options->force, options->timeout, error);
+	return err;
+}
+
+/* Tries all; the last failure is left for the caller, those before it are printed. */
+static int umount_many(struct control *control, const uint32_t *indices, unsigned int count,
+		       const struct umount_options *options, struct error *error)
+{
+	struct error one;
+	int err = 0;
+
+	for (unsigned int i = 0; i < count; i++) {
+		memset(&one, 0, sizeof(one));
+		if (!umount_one(control, indices[i], options, &one) ||
+		    (options->all && one.code == -ENODEV))	/* it went by itself meanwhile */
+			continue;
+		if (err)
+			fprintf(stderr, "r3map: %s\n", error->text);
+		*error = one;
+		err = one.code;
+	}
+	return err;
+}
+
+static int umount_all(struct control *control, const struct umount_options *options,
+		      struct error *error)
+{
+	struct device *devices;
+	unsigned int count;
+	uint32_t *indices;
+	int err = device_list(control, &devices, &count, error);
+
+	if (err)
+		return err;
+	indices = calloc(count + 1, sizeof(*indices));
+	if (indices) {
+		for (unsigned int i = 0; i < count; i++)
+			indices[i] = devices[i].index;
+		err = umount_many(control, indices, count, options, error);
+	} else {
+		err = error_set(error, -ENOMEM, "out of memory");
+	}
+	free(indices);
+	free(devices);
+	return err;
+}
+
+static int umount_run(const void *settings, int argc, char **argv, struct error *error)
+{
+	const struct umount_options *options = settings;
+	struct control *control;
+	uint32_t *indices;
+	int err;
+
+	if (options->all == (argc > 0)) {
+		error_set(error, -EINVAL, "give the devices to unmount, or --all");
+		return EXIT_USAGE;
+	}
+	indices = calloc((size_t)argc + 1, sizeof(*indices));
+	if (!indices)
+		return error_set(error, -ENOMEM, "out of memory");
+	for (int i = 0; i < argc; i++) {
+		if (device_index(argv[i], &indices[i], error)) {
+			free(indices);
+			return EXIT_USAGE;
+		}
+	}
+	err = control_open(&control, error);
+	if (!err) {
+		err = options->all ? umount_all(control, options, error) :
+				     umount_many(control, indices, (unsigned int)argc, options, error);
+		control_close(control);
+	}
+	free(indices);
+	return err;
+}
+
+const struct command command_umount = {
+	.name = "umount",
+	.arguments = "[OPTION]... DEVICE...",
+	.summary = "Delete devices and wait until they are gone",
+	.options = umount_opts,
+	.defaults = &umount_defaults,
+	.settings_size = sizeof(umount_defaults),
+	.args_min = 0,
+	.args_max = -1,
+	.run = umount_run,
+};

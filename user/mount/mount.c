@@ -1,0 +1,513 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The life of one mount, in the main thread: opens the backend, makes the device, starts a worker
+ * for each queue, tells that it is ready, and then waits for what ends it: a signal, the command
+ * of --run, somebody else's unmount, or the failure of a worker. See worker.h for the threads.
+ *
+ * From DEVICE_START on, memory reclaim may wait for this process: the main thread must not hold up
+ * a worker, and a failure ends the process, which parks the device, rather than leave it half dead.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define LOG_PREFIX "mount: "
+#include "backend/backend.h"
+#include "lib/error.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "lib/notify.h"
+#include "lib/run.h"
+#include "mount/holders.h"
+#include "mount/mount.h"
+#include "mount/node.h"
+#include "mount/parameters.h"
+#include "mount/reclaim.h"
+#include "mount/worker.h"
+#include "nl/control.h"
+#include "nl/device.h"
+#include "nl/events.h"
+
+#define MS			1000000ULL	/* ns */
+#define RETRY_FIRST		(20 * MS)	/* ns: a prober of udev is gone by then */
+#define RETRY_QUIET		(2000 * MS)	/* ns for which "busy" is not worth telling */
+#define RETRY_SLOW		(1000 * MS)
+#define FORCE_WITHIN		(5000 * MS)	/* ns between two signals that mean force */
+
+struct mount {
+	const struct mount_options *options;
+	struct backend *backend;
+	struct control *control;
+	struct events *events;
+	struct device device;		/* as the module told it */
+	char path[NODE_PATH];		/* /dev/r3mapN */
+	struct worker *workers;
+	uint32_t workers_used;
+
+	struct loop *loop;
+	struct loop_source signals, news, child;
+	struct loop_timer retry;
+	pid_t child_pid;		/* 0: there is none, or it has ended */
+	int status;			/* exit status of the program */
+
+	bool started;			/* DEVICE_START succeeded */
+	bool unmounting;		/* a DEL is wanted */
+	bool deleting;			/* and was accepted */
+	bool forced;			/* by force */
+	bool removed;			/* the device is gone */
+	bool told_busy;
+	uint64_t unmount_since;		/* ns */
+	uint64_t signal_last;		/* ns */
+	struct error error;		/* why the helper must end; code 0: nothing wrong */
+};
+
+/* --- unmounting --- */
+
+static void mount_retry_in(struct mount *m, uint64_t ns)
+{
+	if (loop_timer_set(m->loop, &m->retry, loop_now() + ns))
+		log_warn("out of memory for a timer: send the signal again to unmount");
+}
+
+static void mount_delete(struct mount *m, bool force)
+{
+	struct device in = {
+		.present = DEVICE_HAS(INDEX) | DEVICE_HAS(GENERATION) |
+			   (force ? DEVICE_HAS(FORCE) : 0),
+		.index = m->device.index,
+		.generation = m->device.generation,
+		.force = force,
+	};
+	struct error error = { 0 };
+	char holders[400];
+	int err;
+
+	if (m->removed || m->forced || (m->deleting && !force))
+		return;
+	err = device_request(m->control, R3MAP_CMD_DEVICE_DEL, &in, NULL, &error);
+	if (!err || err == -EALREADY) {	/* or somebody else's unmount is under way */
+		m->deleting = true;
+		m->forced = force;
+		return;
+	}
+	if (err == -ENODEV || err == -ENOENT || err == -ESTALE) {	/* somebody was faster */
+		m->removed = true;
+		return;
+	}
+	if (err != -EBUSY) {
+		log_error("cannot unmount %s: %s", m->path, error.text);
+		/* Short of memory; or nobody is left who would ask again. */
+		if (err == -ENOMEM || (m->options->run && !m->child_pid))
+			return mount_retry_in(m, RETRY_SLOW);
+		m->unmounting = false;
+		return;
+	}
+	if (loop_now() - m->unmount_since < RETRY_QUIET)
+		return mount_retry_in(m, RETRY_FIRST);
+	if (!m->told_busy) {
+		holders_describe(m->device.index, holders, sizeof(holders));
+		log_warn("cannot unmount %s, it is in use (%s): it is still served; release it%s, or signal twice to remove it by force",
+			 m->path, holders, m->options->run ? "" : " and signal again");
+		m->told_busy = true;
+	}
+	/* The command of --run has ended: nobody is left who would ask again. */
+	if (m->options->run && !m->child_pid)
+		return mount_retry_in(m, RETRY_SLOW);
+	m->unmounting = false;
+}
+
+static void mount_unmount(struct mount *m)
+{
+	m->unmounting = true;
+	m->told_busy = false;
+	m->unmount_since = loop_now();
+	notify_systemd("STOPPING=1");
+	mount_delete(m, false);
+}
+
+static void mount_retry(struct loop_timer *timer)
+{
+	struct mount *m = (struct mount *)((char *)timer - offsetof(struct mount, retry));
+
+	if (m->unmounting)
+		mount_delete(m, false);
+}
+
+/* --- what wakes the main thread --- */
+
+static void mount_signal(struct loop_source *source, uint32_t events)
+{
+	struct mount *m = (struct mount *)((char *)source - offsetof(struct mount, signals));
+	struct signalfd_siginfo info;
+	uint64_t now = loop_now();
+	bool again;
+
+	(void)events;
+	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	/* A terminal that is closed sends SIGHUP, and its shell sends another: no wish for force. */
+	again = m->signal_last && now - m->signal_last < FORCE_WITHIN &&
+		info.ssi_signo != SIGHUP;
+	if (info.ssi_signo != SIGHUP)
+		m->signal_last = now;
+	if (again && m->forced) {
+		return;
+	} else if (again) {
+		if (m->child_pid)
+			kill(m->child_pid, SIGKILL);
+		if (m->removed)
+			return;
+		log_warn("second signal: %s is removed by force, what is under way fails", m->path);
+		mount_delete(m, true);
+	} else if (m->child_pid) {	/* its end will unmount */
+		/* What Ctrl-C sends to us, the terminal has sent to it as well. */
+		if (info.ssi_signo != SIGINT || info.ssi_code != SI_KERNEL)
+			kill(m->child_pid, (int)info.ssi_signo);
+	} else {
+		mount_unmount(m);
+	}
+}
+
+static void mount_child(struct loop_source *source, uint32_t events)
+{
+	struct mount *m = (struct mount *)((char *)source - offsetof(struct mount, child));
+
+	(void)events;
+	m->status = run_status(m->child_pid);
+	m->child_pid = 0;
+	loop_remove(m->loop, source);
+	close(source->fd);
+	if (!m->removed)
+		mount_unmount(m);
+}
+
+static void mount_event(const struct device *event, void *data)
+{
+	struct mount *m = data;
+
+	if (event->index != m->device.index || event->generation != m->device.generation)
+		return;
+	if (event->event == R3MAP_EVENT_REMOVED)
+		m->removed = true;
+	else if (event->event == R3MAP_EVENT_PARKED || event->event == R3MAP_EVENT_FAILED)
+		error_set(&m->error, -EPIPE, "the kernel has given up this helper of %s", m->path);
+}
+
+/* Events were lost: ask for what they would have told. */
+static void mount_repair(struct mount *m)
+{
+	struct error error = { 0 };
+	struct device now;
+	int err = device_get(m->control, m->device.index, &now, &error);
+
+	if (err == -ENODEV || (!err && now.generation != m->device.generation))
+		m->removed = true;
+}
+
+static void mount_news(struct loop_source *source, uint32_t events)
+{
+	struct mount *m = (struct mount *)((char *)source - offsetof(struct mount, news));
+	int err = events_read(m->events, mount_event, m);
+
+	(void)events;
+	if (err == -ENOBUFS)
+		mount_repair(m);
+	else if (err)
+		error_set(&m->error, err, "cannot receive events: %s", strerror(-err));
+}
+
+/* --- the way up --- */
+
+static int mount_new(struct mount *m, struct error *error)
+{
+	struct device in, out;
+	int err;
+
+	err = parameters_new(m->options, m->backend, &in, error);
+	if (err)
+		return err;
+	memset(&out, 0, sizeof(out));
+	err = device_request(m->control, R3MAP_CMD_DEVICE_NEW, &in, &out, error);
+	if (err)
+		return error_prefix(error, "cannot make a device");
+	m->device = in;
+	m->device.index = out.index;
+	m->device.generation = out.generation;
+	return 0;
+}
+
+/* The device to take over, as it is now: before the backend is opened, which may be in use. */
+static int mount_find(struct mount *m, struct error *error)
+{
+	uint32_t index;
+	int err = device_index(m->options->recover, &index, error);
+
+	if (!err)
+		err = device_get(m->control, index, &m->device, error);
+	if (!err)
+		err = parameters_recoverable(&m->device, error);
+	return err;
+}
+
+static int mount_attach(struct mount *m, struct error *error)
+{
+	struct device in = m->device, out;
+	int err;
+
+	err = parameters_attach(m->options, m->backend, &in, error);
+	if (err)
+		return err;
+	memset(&out, 0, sizeof(out));
+	err = device_request(m->control, R3MAP_CMD_DEVICE_ATTACH, &in, &out, error);
+	if (err)
+		return error_prefix(error, "cannot take over /dev/r3map%" PRIu32, in.index);
+	m->device = out;
+	return 0;
+}
+
+static int mount_workers(struct mount *m, struct error *error)
+{
+	const uint32_t queues = m->device.queues;
+	const size_t area = parameters_area(m->options, &m->device, m->backend->info.waits);
+	struct error first = { 0 };
+	int err = 0;
+
+	m->workers = calloc(queues, sizeof(*m->workers));
+	if (!m->workers)
+		return error_set(error, -ENOMEM, "out of memory");
+	for (uint32_t i = 0; i < queues && !err; i++) {
+		struct worker *worker = &m->workers[i];
+
+		worker->config = (struct queue_config){
+			.family = control_family(m->control),
+			.index = m->device.index,
+			.generation = m->device.generation,
+			.number = i,
+			.depth = m->device.depth,
+			.max_io = m->device.max_io,
+			.inlined = m->device.transport == R3MAP_TRANSPORT_INLINE,
+		};
+		worker->backend = m->backend;
+		worker->area_size = area;
+		worker->owner = m->loop;
+		worker->queue.fd = -1;
+		err = worker_start(worker, error);
+		if (!err)
+			m->workers_used++;
+	}
+	/* All are waited for, even after a failure: nothing may still be on its way up later. */
+	for (uint32_t i = 0; i < m->workers_used; i++)
+		if (worker_wait(&m->workers[i], &first) && !err)
+			err = first.code;
+	if (first.code && error->code == 0)
+		*error = first;
+	return err;
+}
+
+static int mount_sources(struct mount *m, struct error *error)
+{
+	struct sigaction hangup;
+	sigset_t set;
+	int err;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	if (!sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN)	/* nohup(1) */
+		sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);	/* threads inherit it */
+	signal(SIGPIPE, SIG_IGN);
+	m->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	m->signals.ready = mount_signal;
+	m->news.fd = events_fd(m->events);
+	m->news.ready = mount_news;
+	m->retry.fire = mount_retry;
+	err = m->signals.fd < 0 ? -errno : loop_add(m->loop, &m->signals, EPOLLIN);
+	if (!err)
+		err = loop_add(m->loop, &m->news, EPOLLIN);
+	if (err)
+		return error_set(error, err, "cannot watch for signals: %s", strerror(-err));
+	return 0;
+}
+
+/*
+ * The backend comes first, so that a mistake in its name is told even where there is no module;
+ * but the device to take over comes before the backend.
+ */
+static int mount_open(struct mount *m, const char *spec, struct error *error)
+{
+	struct backend *backend;
+	int err = 0;
+
+	if (m->options->recover) {
+		err = control_open(&m->control, error);
+		if (!err)
+			err = mount_find(m, error);
+	}
+	if (!err)
+		err = backend_open(spec, &backend, error);
+	if (err)
+		return err;
+	m->backend = backend;
+	if (!m->control)
+		err = control_open(&m->control, error);
+	return err ? err : events_open(m->control, &m->events, error);
+}
+
+/* Everything up to a device that answers. */
+static int mount_up(struct mount *m, const char *backend, struct error *error)
+{
+	struct device start;
+	int err;
+
+	err = mount_open(m, backend, error);
+	if (err)
+		return err;
+	err = loop_new(&m->loop);
+	if (err)
+		return error_set(error, err, "cannot make an event loop: %s", strerror(-err));
+	err = mount_sources(m, error);
+	if (!err)
+		err = m->options->recover ? mount_attach(m, error) : mount_new(m, error);
+	if (err)
+		return err;
+	node_path(m->device.index, m->path);
+	reclaim_enter();
+	/* A parked device may have swap on it; a new one has not before its path is told. */
+	if (m->options->lock && m->options->recover)
+		err = reclaim_lock(error);
+	if (!err)
+		err = mount_workers(m, error);
+	if (err)
+		return err;
+	start = m->device;
+	start.present = DEVICE_HAS(INDEX) | DEVICE_HAS(GENERATION);
+	err = device_request(m->control, R3MAP_CMD_DEVICE_START, &start, NULL, error);
+	if (err)
+		return error_prefix(error, "cannot start %s", m->path);
+	m->started = true;
+	err = node_wait(m->device.index, error);
+	if (!err && m->options->lock && !m->options->recover)
+		err = reclaim_lock(error);
+	return err;
+}
+
+static int mount_ready(struct mount *m, int pipe, int log, struct error *error)
+{
+	char line[NODE_PATH + 1];
+	int err;
+
+	snprintf(line, sizeof(line), "%s\n", m->path);
+	notify_systemd("READY=1");
+	if (m->options->run) {
+		/* Before the fork: the child of a process with threads must not allocate. */
+		if (setenv("R3MAP_DEVICE", m->path, 1) < 0)
+			return error_set(error, -ENOMEM, "out of memory");
+		err = run_start(m->options->run, reclaim_unprotect, &m->child_pid, &m->child.fd,
+				error);
+		if (err)
+			return err;
+		m->child.ready = mount_child;
+		err = loop_add(m->loop, &m->child, EPOLLIN);
+		if (err)
+			return error_set(error, err, "cannot watch the command: %s",
+					 strerror(-err));
+	} else if (pipe < 0 && (fputs(line, stdout) == EOF || fflush(stdout) == EOF)) {
+		log_warn("cannot print the device's path: %s", strerror(errno));
+	}
+	if (pipe >= 0 && notify_ready(pipe, line, log))
+		return error_set(error, -EPIPE, "whoever waited for %s is gone: it is given up",
+				 m->path);
+	return 0;
+}
+
+static void mount_wait(struct mount *m)
+{
+	bool told = false;
+	int err;
+
+	while ((!m->removed || m->child_pid) && !m->error.code) {
+		if (m->removed && !told)
+			log_warn("%s was removed while the command runs: waiting for its end",
+				 m->path);
+		told = m->removed;
+		err = loop_once(m->loop, UINT64_MAX);
+		if (err)
+			error_set(&m->error, err, "the event loop failed: %s", strerror(-err));
+		for (uint32_t i = 0; i < m->workers_used && !m->removed; i++)
+			if (atomic_load(&m->workers[i].failed) && !m->error.code)
+				m->error = m->workers[i].error;
+	}
+}
+
+/* The device is gone, or was never started. Ends without cleaning up if a backend hangs. */
+static void mount_down(struct mount *m, int status, const struct error *error)
+{
+	bool stopped = true;
+
+	for (uint32_t i = 0; stopped && i < m->workers_used; i++)
+		stopped = worker_stop(&m->workers[i]);
+	if (!stopped) {
+		log_warn("the backend does not let go, giving it up");
+		if (error->code)	/* nobody else will print it */
+			fprintf(stderr, "r3map: %s\n", error->text);
+		_exit(status);
+	}
+	if (m->backend)
+		backend_close(m->backend);
+	events_close(m->events);
+	control_close(m->control);
+	loop_free(m->loop);
+	if (m->signals.fd >= 0)
+		close(m->signals.fd);
+	free(m->workers);
+}
+
+int mount_serve(const struct mount_options *options, const char *backend, struct error *error)
+{
+	struct mount m = { .options = options, .signals.fd = -1 };
+	int pipe = -1, log = -1;
+	int err = 0;
+
+	if (options->log) {
+		log = open(options->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+		if (log < 0)
+			return error_set(error, -errno, "cannot open the log %s: %s", options->log,
+					 strerror(errno));
+	}
+	if (options->daemon)
+		err = notify_fork(&pipe, error);
+	if (!err)
+		err = mount_up(&m, backend, error);
+	if (!err)
+		err = mount_ready(&m, pipe, log, error);
+	if (err) {
+		/*
+		 * A device that was never started ends with its control socket; one that was would
+		 * be parked, so it is removed, unless it was there before. The socket goes first:
+		 * the module must not send requests to queues that are being closed one by one.
+		 */
+		if (m.started && !options->recover)
+			mount_delete(&m, true);
+		control_close(m.control);
+		m.control = NULL;
+		mount_down(&m, 1, error);
+		return err;
+	}
+	mount_wait(&m);
+	if (m.error.code) {
+		/* No cleaning up: the end of the process is what parks the device, all at once. */
+		log_error("%s; the helper of %s ends", m.error.text, m.path);
+		_exit(1);
+	}
+	node_forget();
+	mount_down(&m, m.status, error);
+	return m.status;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The life of one mount: from a backend's name to /dev/r3mapN, serving, and away again.
+ */
+#ifndef R3MAP_MOUNT_MOUNT_H
+#define R3MAP_MOUNT_MOUNT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct error;
+
+enum mount_on_death { MOUNT_PARK, MOUNT_FAIL };
+enum mount_transport { MOUNT_SHARED, MOUNT_INLINE };
+
+#define MOUNT_AUTO	UINT32_MAX	/* the backend or the machine decides */
+
+struct mount_options {
+	uint32_t index;		/* or MOUNT_AUTO: the lowest free one */
+	uint32_t queues;	/* or MOUNT_AUTO */
+	uint32_t depth;
+	uint64_t area;		/* bytes of each queue, or MOUNT_AUTO */
+	uint32_t max_io;	/* bytes, this and the next five: or MOUNT_AUTO */
+	uint32_t logical_block, physical_block, io_min, io_opt;
+	uint32_t max_discard;
+	int transport;		/* enum mount_transport */
+	uint32_t timeout;	/* ms */
+	uint32_t park;		/* ms */
+	int on_death;		/* enum mount_on_death */
+	bool read_only;
+	bool part_scan;
+	bool lock;		/* memory */
+	bool force;		/* recover with another backend */
+	bool daemon;
+	const char *recover;	/* the device, or NULL */
+	const char *run;	/* the command, or NULL */
+	const char *log;	/* file for messages of a daemon, or NULL */
+};
+
+/*
+ * Mounts @backend and serves it until the device is gone. Returns the exit status of the program,
+ * or a negative errno with a sentence in @error. To be called once per process; with --daemon the
+ * calling process is the parent and ends here.
+ */
+int mount_serve(const struct mount_options *options, const char *backend, struct error *error);
+
+#endif

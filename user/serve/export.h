@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a server offers: backends by name. Made before the first connection, constant afterwards
+ * but for the counters, so threads read it without a lock.
+ */
+#ifndef R3MAP_SERVE_EXPORT_H
+#define R3MAP_SERVE_EXPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend/backend.h"
+#include "nbd/request.h"
+
+struct error;
+
+#define SERVE_HOME_ANY	UINT32_MAX
+
+struct export {
+	const char *name;		/* owned; "" for the unnamed one */
+	const char *description;	/* borrowed, or NULL */
+	struct backend *backend;	/* owned */
+	unsigned int index;
+	bool read_only;
+	uint32_t payload_max;		/* bytes of a READ or WRITE, a multiple of block_min */
+	/*
+	 * The one thread whose connections may use it, if the backend bears only one channel:
+	 * others hand theirs over. Else SERVE_HOME_ANY.
+	 */
+	uint32_t home;
+	_Atomic uint32_t connections;
+};
+
+struct exports {
+	struct export *list;
+	unsigned int count;
+	struct export *by_default;	/* what the name "" means; NULL: nothing */
+};
+
+/*
+ * Opens @spec, "NAME=BACKEND" or "BACKEND" (the export without a name), and adds it. @payload: the
+ * largest payload that the server takes. Returns 0 or a negative errno with a sentence.
+ */
+int exports_add(struct exports *exports, const char *spec, uint32_t payload, bool read_only,
+		struct error *error);
+/*
+ * After the last exports_add(): "" means @name, or the export without a name, or the only one.
+ * @threads: how many threads there will be. Returns 0 or -ENOENT with a sentence.
+ */
+int exports_settle(struct exports *exports, const char *name, unsigned int threads,
+		   struct error *error);
+/* "NAME=TEXT", borrowed. 0 or a negative errno with a sentence. */
+int exports_describe(struct exports *exports, const char *spec, struct error *error);
+/* The export that clients call @name; NULL: there is none. */
+struct export *exports_find(const struct exports *exports, const char *name);
+/* Closes all backends; nobody uses them any more. */
+void exports_free(struct exports *exports);
+
+/* NBD_FLAG_* that a connection with @headers is told. */
+uint16_t export_flags(const struct export *export, enum nbd_headers headers);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * An NBD server: exports, limits, TLS, listening sockets and threads; nothing of a client.
+ */
+#ifndef R3MAP_SERVE_SERVE_H
+#define R3MAP_SERVE_SERVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/opt.h"
+#include "serve/export.h"
+#include "serve/limits.h"
+#include "tls/credentials.h"
+
+struct server_thread;
+
+struct serve_options {
+	struct opt_list listen;		/* HOST[:PORT]... */
+	const char *unix_socket;	/* PATH, or NULL */
+	struct opt_list exports;	/* NAME=BACKEND */
+	struct opt_list descriptions;	/* NAME=TEXT */
+	const char *by_default;		/* the export that "" means, or NULL */
+	bool read_only;
+	const char *run;
+	bool exit_with_parent;
+	bool daemon;
+	const char *log;
+	uint32_t threads;		/* 0: one per CPU, up to 8 */
+	int tls;			/* enum tls_mode; -1: on if there is a certificate or PSK option */
+	struct tls_files tls_files;
+	bool tls_verify_peer;
+	struct opt_list tls_allow;	/* subjects */
+	struct serve_limits limits;
+};
+
+/* What all connections share; constant once threads run, but for the counter. */
+struct server {
+	struct exports exports;
+	struct serve_limits limits;
+	enum tls_mode tls;
+	struct tls_credentials *credentials;
+	struct server_thread *threads;
+	unsigned int thread_count;
+	_Atomic uint32_t connections;
+};
+
+/*
+ * Serves until a signal, or the end of the command of --run. @backends: further exports, "[NAME=]
+ * BACKEND". Returns an exit status, or a negative errno with a sentence.
+ */
+int serve_run(const struct serve_options *options, char **backends, int count,
+	      struct error *error);
+
+#endif

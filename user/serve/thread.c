@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Serving threads: see thread.h.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define LOG_PREFIX "serve: "
+#include "lib/error.h"
+#include "lib/log.h"
+#include "serve/request.h"
+#include "serve/thread.h"
+
+#define DRAIN_NS	10000000000ull	/* for requests under way when the server ends */
+#define FLUSH_NS	60000000000ull	/* then, for making everything durable */
+
+struct backend_channel *thread_channel(struct server_thread *thread, const struct export *export)
+{
+	struct backend_channel **channel = &thread->channels[export->index];
+	struct error error = { 0 };
+
+	if (!*channel && backend_channel_open(export->backend, thread->loop, channel, &error)) {
+		log_error("export '%s': %s", export->name, error.text);
+		*channel = NULL;
+	}
+	return *channel;
+}
+
+static void signal_thread(struct server_thread *thread)
+{
+	const uint64_t one = 1;
+	ssize_t wrote = write(thread->wake.fd, &one, sizeof(one));
+
+	(void)wrote;	/* only a full counter fails, and that wakes as well */
+}
+
+void thread_give(struct server_thread *thread, struct peer *peer)
+{
+	pthread_mutex_lock(&thread->lock);
+	peer->next = thread->inbox;
+	thread->inbox = peer;
+	pthread_mutex_unlock(&thread->lock);
+	signal_thread(thread);
+}
+
+void thread_end(struct server_thread *thread)
+{
+	pthread_mutex_lock(&thread->lock);
+	thread->ending = true;
+	pthread_mutex_unlock(&thread->lock);
+	signal_thread(thread);
+}
+
+static void drain_over(struct loop_timer *timer)
+{
+	struct server_thread *thread =
+		(struct server_thread *)((char *)timer - offsetof(struct server_thread, drained));
+	struct peer *peer;
+
+	for (peer = thread->peers; peer; peer = peer->next) {
+		if (peer->requests)
+			thread->error = -ETIMEDOUT;
+		peer_die(peer, "it did not end in time");
+	}
+	loop_stop(thread->loop);
+}
+
+static void drain(struct server_thread *thread)
+{
+	struct peer *peer;
+
+	thread->drains = true;
+	for (peer = thread->peers; peer; peer = peer->next)
+		peer_close(peer);
+	thread->drained.fire = drain_over;
+	if (loop_timer_set(thread->loop, &thread->drained, loop_now() + DRAIN_NS))
+		drain_over(&thread->drained);
+}
+
+static void thread_woken(struct loop_source *source, uint32_t events)
+{
+	struct server_thread *thread =
+		(struct server_thread *)((char *)source - offsetof(struct server_thread, wake));
+	struct peer *inbox;
+	uint64_t count;
+	ssize_t got;
+	bool ending;
+
+	(void)events;
+	got = read(source->fd, &count, sizeof(count));
+	(void)got;
+	pthread_mutex_lock(&thread->lock);
+	inbox = thread->inbox;
+	thread->inbox = NULL;
+	ending = thread->ending;
+	pthread_mutex_unlock(&thread->lock);
+	while (inbox) {
+		struct peer *peer = inbox;
+
+		inbox = peer->next;
+		peer_start(peer, thread);
+	}
+	if (ending && !thread->drains)
+		drain(thread);
+}
+
+struct flush {
+	struct backend_io io;
+	bool over;
+	int error;
+};
+
+static void flush_done(struct backend_io *io, int error)
+{
+	struct flush *flush = (struct flush *)io;
+
+	flush->over = true;
+	flush->error = error;
+}
+
+/*
+ * Makes durable what went through a channel, and closes it. Through this one and no other: where
+ * an export bears only one channel, a flush of another need not cover it.
+ */
+static void channel_flush(struct server_thread *thread, const struct export *export)
+{
+	struct flush flush = { .io = { .op = BACKEND_FLUSH, .done = flush_done } };
+	struct backend_channel *channel = thread->channels[export->index];
+	uint64_t deadline = loop_now() + FLUSH_NS;
+	int error = 0;
+
+	backend_submit(channel, &flush.io);
+	backend_kick(channel);
+	while (!flush.over && !error && loop_now() < deadline)
+		error = loop_once(thread->loop, deadline);
+	thread->channels[export->index] = NULL;
+	backend_channel_close(channel);	/* completes the flush, if that has not happened */
+	if (!error)
+		error = flush.error;
+	if (!error)
+		return;
+	log_error("export '%s' could not be flushed: %s", export->name, strerror(-error));
+	thread->error = error;
+}
+
+static void *thread_run(void *context)
+{
+	const struct exports *exports = &((struct server_thread *)context)->server->exports;
+	struct server_thread *thread = context;
+	unsigned int i;
+	int error = 0;
+
+	while (!error && !(thread->drains && (!thread->peers || !thread->drained.deadline)))
+		error = loop_once(thread->loop, UINT64_MAX);
+	if (error)
+		log_error("a thread ends: %s", strerror(-error));
+	for (i = 0; i < exports->count; i++)
+		if (thread->channels[i] && !exports->list[i].read_only)
+			channel_flush(thread, &exports->list[i]);
+	return NULL;
+}
+
+int thread_start(struct server_thread *thread, const struct server *server, unsigned int index)
+{
+	int error;
+
+	thread->server = server;
+	thread->index = index;
+	pthread_mutex_init(&thread->lock, NULL);
+	thread->channels = calloc(server->exports.count, sizeof(*thread->channels));
+	if (!thread->channels)
+		return -ENOMEM;
+	error = loop_new(&thread->loop);
+	if (error)
+		goto free_channels;
+	thread->wake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (thread->wake.fd < 0) {
+		error = -errno;
+		goto free_loop;
+	}
+	thread->wake.ready = thread_woken;
+	error = loop_add(thread->loop, &thread->wake, EPOLLIN);
+	if (!error)
+		error = -pthread_create(&thread->id, NULL, thread_run, thread);
+	if (!error)
+		return 0;
+	loop_remove(thread->loop, &thread->wake);
+	close(thread->wake.fd);
+free_loop:
+	loop_free(thread->loop);
+free_channels:
+	free(thread->channels);
+	return error;
+}
+
+void thread_join(struct server_thread *thread)
+{
+	pthread_join(thread->id, NULL);
+}
+
+void thread_free(struct server_thread *thread)
+{
+	struct peer *peer;
+	unsigned int i;
+
+	thread->drains = true;
+	if (thread->inbox)
+		thread_woken(&thread->wake, EPOLLIN);
+	for (peer = thread->peers; peer; peer = peer->next)
+		peer_die(peer, NULL);
+	/* Those that did not end in time: closing the channels completes what they wait for. */
+	for (i = 0; i < thread->server->exports.count; i++)
+		backend_channel_close(thread->channels[i]);
+	while (thread->peers)
+		if (loop_once(thread->loop, 0))
+			break;
+	while (thread->requests) {
+		struct request *request = thread->requests;
+
+		thread->requests = request->next;
+		free(request);
+	}
+	buffer_pool_empty(&thread->buffers);
+	loop_remove(thread->loop, &thread->wake);
+	loop_timer_cancel(thread->loop, &thread->drained);
+	close(thread->wake.fd);
+	loop_free(thread->loop);
+	free(thread->channels);
+	pthread_mutex_destroy(&thread->lock);
+}
