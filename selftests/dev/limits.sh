@@ -1,0 +1,64 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# This test will make devices of every block size and with other limits, find each in
+# /sys/block/*/queue, and see that no request is larger or less aligned than was said.
+
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/rc.sh"
+requires_program jq
+
+# limit NAME WANT: what the block layer says
+limit()
+{
+	local is
+	is=$(cat "/sys/block/$NAME/queue/$1")
+	[ "$is" = "$2" ] || fail "queue/$1 is $is, not $2"
+}
+
+for block in 512 1024 2048 4096; do
+	device_mount --block-size $block --physical-block-size 4096 mem:8M
+	limit logical_block_size $block
+	limit physical_block_size 4096
+	limit minimum_io_size 4096
+	limit optimal_io_size 0
+	[ "$(blockdev --getss "$DEV")" = $block ] || fail "blockdev --getss"
+	dd if=/dev/urandom of="$TEST_DIR/data" bs=$block count=33 status=none
+	dd if="$TEST_DIR/data" of="$DEV" bs=$block seek=7 oflag=direct status=none
+	dd if="$DEV" bs=$block skip=7 count=33 iflag=direct status=none | cmp - "$TEST_DIR/data"
+	[ $block = 512 ] || expect_fail dd if="$DEV" of=/dev/null bs=512 count=1 iflag=direct status=none
+	r3map umount "$DEV"
+done
+
+device_mount --physical-block-size 16384 --io-min 65536 --io-opt 1M --max-io 256K \
+	--max-discard 4M --depth 7 --queues 3 --no-part-scan mem:64M
+limit physical_block_size 16384
+limit minimum_io_size 65536
+limit optimal_io_size 1048576
+limit max_hw_sectors_kb 256
+limit max_sectors_kb 256
+limit discard_max_hw_bytes 4194304
+limit discard_granularity 16384
+limit write_zeroes_max_bytes 4194304
+limit rotational 0
+limit iostats 1
+[ "$(device_sysfs depth)" = 7 ] || fail "depth"
+[ "$(device_sysfs queues)" = 3 ] || fail "queues"
+before=$(device_counter reads)
+dd if="$DEV" of=/dev/null bs=4M count=1 iflag=direct status=none
+requests=$(($(device_counter reads) - before))
+# at least: the kernel's own bios need not be multiples of 256 KiB
+[ $requests -ge 16 ] || fail "4 MiB are $requests requests: they are larger than 256 KiB"
+blkdiscard -f "$DEV"
+[ "$(device_counter discards)" = 16 ] || fail "64 MiB are not 16 discards of 4 MiB"
+r3map umount "$DEV"
+
+TRANSPORT=inline device_mount mem:8M
+limit max_hw_sectors_kb 128
+r3map umount "$DEV"
+TRANSPORT=inline device_mount --max-io 256K mem:8M
+limit max_hw_sectors_kb 256
+dd if=/dev/urandom of="$TEST_DIR/data" bs=1M count=4 status=none
+dd if="$TEST_DIR/data" of="$DEV" bs=1M oflag=direct status=none
+dd if="$DEV" bs=1M count=4 iflag=direct status=none | cmp - "$TEST_DIR/data"
+TRANSPORT=inline expect_fail r3map mount --daemon --transport inline --max-io 512K mem:8M

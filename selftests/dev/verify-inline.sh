@@ -1,0 +1,8 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# This test will do what verify.sh does, with the payload in the messages.
+
+export R3MAP_TRANSPORT=inline
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/verify.sh"

@@ -1,0 +1,52 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# This test will stop the helper with SIGSTOP until requests run out of time, and let it
+# go on: its late answers are taken silently, and the device works as before.
+
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/rc.sh"
+
+for TRANSPORT in shared inline; do
+	device_mount --queues 1 --depth 16 --timeout 300ms --no-part-scan mem:8M
+	dd if=/dev/urandom of="$TEST_DIR/data" bs=1M count=8 status=none
+	dd if="$TEST_DIR/data" of="$DEV" bs=1M oflag=direct status=none
+	pid=$(device_sysfs helper_pid)
+	kill -STOP "$pid"
+	readers=()
+	for i in 1 2 3 4; do
+		dd if="$DEV" of=/dev/null bs=64k count=1 skip="$i" iflag=direct status=none 2>"$TEST_DIR/dd$i" &
+		readers+=($!)
+	done
+	expect_fail dd if=/dev/zero of="$DEV" bs=64k count=1 seek=99 oflag=direct status=none
+	for reader in "${readers[@]}"; do
+		wait "$reader" && fail "a read of a stopped helper succeeded"
+	done
+	grep -qE 'timed out|Input/output' "$TEST_DIR/dd1" || fail "dd said: $(cat "$TEST_DIR/dd1")"
+	[ "$(device_counter timeouts)" = 5 ] || fail "$(device_counter timeouts) timeouts"
+	[ "$(device_fact in_flight)" = 0 ] || fail "in flight"
+	device_is live || fail "it is $(device_sysfs state)"
+	r3map set --timeout 30s "$DEV"
+	# this one waits for the helper to wake up
+	dd if="$DEV" of="$TEST_DIR/back" bs=1M count=8 iflag=direct status=none &
+	reader=$!
+	kill -CONT "$pid"
+	wait $reader || fail "a read after SIGCONT"
+	cmp -n $((99 * 65536)) "$TEST_DIR/back" "$TEST_DIR/data"
+	[ "$(device_counter refused)" = 0 ] || fail "late answers were refused"
+	dd if="$TEST_DIR/data" of="$DEV" bs=1M oflag=direct status=none
+	cmp "$TEST_DIR/data" "$DEV"
+	r3map umount "$DEV"
+done
+
+# stopped and never to come back: umount does not depend on it
+device_mount --timeout 1h mem:8M
+pid=$(device_sysfs helper_pid)
+kill -STOP "$pid"
+dd if="$DEV" of=/dev/null bs=4k count=1 iflag=direct status=none 2>/dev/null &
+reader=$!
+r3map umount --force "$DEV"
+wait $reader && fail "a read of a device that was deleted succeeded"
+device_gone "$DEV" || fail "it is still there"
+kill -CONT "$pid"
+wait_until 20 "the helper has ended" test ! -e "/proc/$pid"

@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Usage: style.sh
+#
+# What can be said about the tree without running it: shell scripts pass
+# the shell checker, every source starts with its licence, no line ends in blanks,
+# and the module is clean under sparse for the kernel of SPARSE (6.12; empty
+# for none). Prints what is wrong, and fails when anything is.
+
+set -uo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/vm/common.sh"
+cd "$R3MAP_TOP" || exit 1
+bad=0
+
+mapfile -t files < <(git ls-files -co --exclude-standard 2>/dev/null |
+	grep -vE '^(COPYING|bench/results/|selftests/fuzz/corpus/)')
+[ ${#files[@]} -gt 0 ] || vm_die "no file known to git in $R3MAP_TOP: run it in a clone"
+scripts=()
+for f in "${files[@]}"; do
+	[ -f "$f" ] || continue
+	case $(head -c 64 "$f" | head -n 1 | tr -d '\0') in
+	'#!'*bash* | '#!'*/sh | '#!'*' sh') scripts+=("$f") ;;
+	esac
+	case $f in
+	*.[chsly] | *.sh | *.py | *.yaml | *.fio | Makefile | */Makefile | Kbuild | */Kbuild)
+		head -n 3 "$f" | grep -q 'SPDX-License-Identifier:' ||
+			{ echo "$f: no SPDX line at its start"; bad=1; }
+		;;
+	*.png | *.svg | *.patch) continue ;;
+	esac
+	! grep -nIE '[[:space:]]+$' "$f" | head -n 3 | sed "s|^|$f: blanks at the end of line |" | grep . || bad=1
+done
+
+if command -v shellcheck >/dev/null; then
+	shellcheck -x -P SCRIPTDIR -e SC1091 "${scripts[@]}" || bad=1
+else
+	echo "shellcheck is missing: install the package shellcheck"
+	bad=1
+fi
+
+SPARSE=${SPARSE-6.12}
+for kernel in $SPARSE; do
+	out=$(WERROR=1 C=1 selftests/vm/module.sh "$kernel" 2>&1) || bad=1
+	grep -E 'warning|error|module.sh:' <<<"$out" && bad=1
+done
+[ $bad = 0 ] && echo "style: nothing to say"
+exit $bad

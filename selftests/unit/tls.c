@@ -1,0 +1,1375 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * TLS between two ends in one process, over a socket pair: who is accepted and who is not, and with
+ * which sentence; data in all sizes; peers that leave early, talk nonsense or break the rules.
+ *
+ * Nothing waits: both ends take turns until neither gets further.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <endian.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <gnutls/crypto.h>
+
+#include "tls/state.h"
+
+#define TURNS	10000		/* of a handshake; a handful is usual */
+#define TLS12	"NORMAL:-VERS-ALL:+VERS-TLS1.2"
+
+struct end {
+	struct tls_credentials *c;
+	struct stream stream;
+	struct error error;
+	int code;		/* of its handshake */
+};
+
+static char pki[] = "/tmp/r3map-tls.XXXXXX";
+static struct end server, client;
+static struct error error;
+
+static const char *in_pki(const char *name)
+{
+	static char paths[8][128];
+	static unsigned int next;
+	char *path = paths[next++ % 8];
+
+	snprintf(path, sizeof(paths[0]), "%s/%s", pki, name);
+	return path;
+}
+
+static void copy(const char *from, const char *to)
+{
+	char command[300];
+
+	snprintf(command, sizeof(command), "cp %s/%s %s/%s", pki, from, pki, to);
+	assert_int_equal(system(command), 0);
+}
+
+static int setup(void **state)
+{
+	int fds[2];
+
+	(void)state;
+	memset(&server, 0, sizeof(server));
+	memset(&client, 0, sizeof(client));
+	memset(&error, 0, sizeof(error));
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds))
+		return -1;
+	server.stream.fd = fds[0];
+	client.stream.fd = fds[1];
+	return 0;
+}
+
+static void end_close(struct end *end)
+{
+	tls_session_free(end->stream.tls);
+	end->stream.tls = NULL;
+	if (end->stream.fd >= 0)
+		close(end->stream.fd);
+	end->stream.fd = -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	end_close(&server);
+	end_close(&client);
+	tls_credentials_free(server.c);
+	tls_credentials_free(client.c);
+	gnutls_global_set_time_function(time);
+	return 0;
+}
+
+static void serves(const struct tls_files *files, bool verify, const char *const *allowed)
+{
+	if (tls_server_credentials(files, verify, allowed, &server.c, &error))
+		fail_msg("the server's credentials: %s", error.text);
+}
+
+static void calls(const struct tls_files *files, bool verify)
+{
+	if (tls_client_credentials(files, verify, &client.c, &error))
+		fail_msg("the client's credentials: %s", error.text);
+}
+
+static void serves_x509(const char *folder, bool verify, const char *const *allowed)
+{
+	serves(&(struct tls_files) { .certificates = in_pki(folder) }, verify, allowed);
+}
+
+static void calls_x509(const char *folder)
+{
+	calls(&(struct tls_files) { .certificates = in_pki(folder) }, true);
+}
+
+static void serves_psk(const char *file)
+{
+	serves(&(struct tls_files) { .psk = in_pki(file) }, true, NULL);
+}
+
+static void calls_psk(const char *file, const char *username)
+{
+	calls(&(struct tls_files) { .psk = in_pki(file), .username = username }, true);
+}
+
+static void session_new(struct end *end, const char *hostname)
+{
+	if (tls_session_new(end->c, end->stream.fd, hostname, &end->stream.tls, &error))
+		fail_msg("a session: %s", error.text);
+	end->code = -EAGAIN;
+}
+
+static void turn(struct end *end)
+{
+	if (end->code == -EAGAIN)
+		end->code = tls_handshake(end->stream.tls, &end->error);
+}
+
+/* Both ends, until each is done or has failed. */
+static void shake(const char *hostname)
+{
+	int turns;
+
+	session_new(&server, NULL);
+	session_new(&client, hostname);
+	for (turns = 0; turns < TURNS; turns++) {
+		if (server.code != -EAGAIN && client.code != -EAGAIN)
+			break;
+		turn(&client);
+		turn(&server);
+	}
+	assert_int_not_equal(client.code, -EAGAIN);
+	assert_int_not_equal(server.code, -EAGAIN);
+}
+
+static ssize_t put(struct end *end, const void *data, size_t length)
+{
+	const struct iovec iov = { (void *)data, length };
+
+	return stream_writev(&end->stream, &iov, 1);
+}
+
+/* An -EAGAIN for a message of TLS itself is passed over. */
+static ssize_t get(struct end *end, void *data, size_t length)
+{
+	const struct iovec iov = { data, length };
+	ssize_t got = -EAGAIN;
+	int tries;
+
+	for (tries = 0; got == -EAGAIN && tries < 10; tries++)
+		got = stream_readv(&end->stream, &iov, 1);
+	return got;
+}
+
+/* Both ends are content, and a word arrives each way. */
+static void shakes(const char *hostname)
+{
+	char word[16];
+
+	shake(hostname);
+	if (server.code)
+		fail_msg("the server: %s", server.error.text);
+	if (client.code)
+		fail_msg("the client: %s", client.error.text);
+	assert_int_equal(put(&client, "hello", 5), 5);
+	assert_int_equal(get(&server, word, sizeof(word)), 5);
+	assert_memory_equal(word, "hello", 5);
+	assert_int_equal(put(&server, "goodbye", 7), 7);
+	assert_int_equal(get(&client, word, sizeof(word)), 7);
+	assert_memory_equal(word, "goodbye", 7);
+}
+
+static void says(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("\"%s\" does not say \"%s\"", text, part);
+}
+
+/* The client refuses the server, which hears it. */
+static void client_refuses(const char *hostname, const char *part, const char *heard)
+{
+	shake(hostname);
+	assert_int_equal(client.code, -EACCES);
+	says(client.error.text, part);
+	assert_int_equal(server.code, -EACCES);
+	says(server.error.text, heard);
+}
+
+/* The server refuses the client, which with TLS 1.3 hears it when it reads. */
+static void server_refuses(const char *part, const char *heard)
+{
+	char word[16];
+	ssize_t got;
+
+	shake("localhost");
+	assert_int_equal(server.code, -EACCES);
+	says(server.error.text, part);
+	if (client.code) {
+		assert_int_equal(client.code, -EACCES);
+	} else {
+		got = get(&client, word, sizeof(word));
+		assert_int_equal(got, -EACCES);
+		assert_int_equal(tls_explain(client.stream.tls, (int)got, &client.error), -EACCES);
+		assert_int_equal(get(&client, word, sizeof(word)), -EACCES);
+		assert_int_equal(put(&client, word, 1), -EACCES);
+	}
+	says(client.error.text, heard);
+}
+
+static void x509_good(void **state)
+{
+	char text[64];
+
+	(void)state;
+	serves_x509("good", true, NULL);
+	calls_x509("good");
+	shakes("localhost");
+	assert_string_equal(tls_peer(server.stream.tls), "CN=client,O=r3map");
+	says(tls_peer(client.stream.tls), "CN=localhost");
+	tls_describe(client.stream.tls, text, sizeof(text));
+	says(text, "TLS1.3 ");
+	assert_null(strstr(text, "kernel"));	/* not on a socket of this kind */
+}
+
+static void x509_tls12(void **state)
+{
+	struct tls_files files = { .certificates = in_pki("good"), .priority = TLS12 };
+	char text[64];
+
+	(void)state;
+	serves(&files, true, NULL);
+	calls(&files, true);
+	shakes("localhost");
+	tls_describe(server.stream.tls, text, sizeof(text));
+	says(text, "TLS1.2 ");
+}
+
+static void x509_address(void **state)
+{
+	(void)state;
+	serves_x509("good", false, NULL);
+	calls_x509("good");
+	shakes("127.0.0.1");
+	assert_string_equal(tls_peer(server.stream.tls), "");
+}
+
+static void x509_address6(void **state)
+{
+	(void)state;
+	serves_x509("good", false, NULL);
+	calls_x509("no-client");
+	shakes("::1");
+}
+
+static void x509_any_name(void **state)
+{
+	(void)state;
+	serves_x509("wrong-name", false, NULL);
+	calls_x509("good");
+	shakes(NULL);
+}
+
+static void x509_unverified(void **state)
+{
+	(void)state;
+	serves_x509("other-ca", false, NULL);
+	calls(&(struct tls_files) { .certificates = in_pki("good") }, false);
+	shakes("localhost");
+}
+
+static void x509_wrong_name(void **state)
+{
+	(void)state;
+	serves_x509("wrong-name", false, NULL);
+	calls_x509("good");
+	client_refuses("localhost", "not for \"localhost\"", "does not accept our certificate");
+}
+
+static void x509_wrong_address(void **state)
+{
+	(void)state;
+	serves_x509("wrong-name", false, NULL);
+	calls_x509("good");
+	client_refuses("127.0.0.1", "not for \"127.0.0.1\"", "does not accept our certificate");
+}
+
+static void x509_unknown_authority(void **state)
+{
+	(void)state;
+	serves_x509("other-ca", false, NULL);
+	calls_x509("good");
+	client_refuses("localhost", "not from an authority that we trust", "does not accept");
+	says(client.error.text, "good/ca-cert.pem");
+}
+
+static void x509_system_authority(void **state)
+{
+	(void)state;
+	if (access("/etc/ssl/certs/ca-certificates.crt", R_OK))
+		skip();
+	serves_x509("good", false, NULL);
+	setenv("HOME", "/nonexistent", 1);
+	calls(&(struct tls_files) { 0 }, true);
+	client_refuses("localhost", "not from an authority that we trust", "does not accept");
+}
+
+static time_t in_ten_years(time_t *now)
+{
+	time_t then = time(NULL) + 3650L * 86400;
+
+	if (now)
+		*now = then;
+	return then;
+}
+
+static void x509_expired_since(void **state)
+{
+	(void)state;
+	serves_x509("good", false, NULL);
+	calls_x509("good");
+	gnutls_global_set_time_function(in_ten_years);
+	client_refuses("localhost", "has expired", "does not accept our certificate");
+}
+
+static void x509_client_missing(void **state)
+{
+	(void)state;
+	serves_x509("good", true, NULL);
+	calls_x509("no-client");
+	server_refuses("sent no certificate", "demands a certificate");
+}
+
+static void x509_client_missing_tls12(void **state)
+{
+	(void)state;
+	serves_x509("good", true, NULL);
+	calls(&(struct tls_files) { .certificates = in_pki("no-client"), .priority = TLS12 }, true);
+	server_refuses("sent no certificate", "the server ");
+}
+
+static void x509_client_of_others(void **state)
+{
+	const char *ca = "other-ca/ca-cert.pem";
+
+	/* The client must trust the server to get as far as being refused. */
+	(void)state;
+	serves_x509("good", true, NULL);
+	calls(&(struct tls_files) { .certificates = in_pki("other-ca") }, false);
+	server_refuses("not from an authority that we trust", "does not accept our certificate");
+	assert_null(strstr(server.error.text, ca));
+}
+
+static void x509_client_revoked(void **state)
+{
+	(void)state;
+	serves_x509("revoked", true, NULL);
+	calls_x509("good");
+	server_refuses("was revoked", "does not accept our certificate");
+}
+
+static void x509_client_not_revoked(void **state)
+{
+	(void)state;
+	serves_x509("revoked", true, NULL);
+	calls_x509("second");
+	shakes("localhost");
+}
+
+static void x509_client_as_server(void **state)
+{
+	(void)state;
+	mkdir(in_pki("swapped"), 0700);
+	copy("good/server-cert.pem", "swapped/client-cert.pem");
+	copy("good/server-key.pem", "swapped/client-key.pem");
+	serves_x509("good", true, NULL);
+	calls(&(struct tls_files) { .certificates = in_pki("swapped") }, false);
+	server_refuses("not one for a client", "does not accept our certificate");
+}
+
+static void allowed_subject(void **state)
+{
+	const char *const allowed[] = { "CN=nobody", "CN=client,O=r3map", NULL };
+
+	(void)state;
+	serves_x509("good", true, allowed);
+	calls_x509("good");
+	shakes("localhost");
+}
+
+static void allowed_common_name(void **state)
+{
+	const char *const allowed[] = { "CN=client", NULL };
+
+	(void)state;
+	serves_x509("good", true, allowed);
+	calls_x509("good");
+	shakes("localhost");
+}
+
+static void refused_subject(void **state)
+{
+	const char *const allowed[] = {
+		"CN=client,O=other", "O=r3map", "client", "CN=clien", "CN=client2", "", NULL
+	};
+
+	(void)state;
+	serves_x509("good", true, allowed);
+	calls_x509("good");
+	server_refuses("\"CN=client,O=r3map\" is not allowed", "does not allow it");
+}
+
+static void refused_all(void **state)
+{
+	const char *const allowed[] = { NULL };
+
+	(void)state;
+	serves_x509("good", true, allowed);
+	calls_x509("good");
+	server_refuses("is not allowed", "does not allow it");
+}
+
+static void psk_good(void **state)
+{
+	(void)state;
+	serves_psk("keys.psk");
+	calls_psk("keys.psk", "bob");
+	shakes("localhost");
+	assert_string_equal(tls_peer(server.stream.tls), "bob");
+	assert_string_equal(tls_peer(client.stream.tls), "");
+}
+
+static void psk_tls12(void **state)
+{
+	const char *priority = TLS12 ":-KX-ALL:+ECDHE-PSK";
+
+	(void)state;
+	serves_psk("keys.psk");
+	calls(&(struct tls_files) { .psk = in_pki("alice.psk"), .priority = priority }, true);
+	shakes(NULL);
+	assert_string_equal(tls_peer(server.stream.tls), "alice");
+}
+
+static void psk_wrong_key(void **state)
+{
+	(void)state;
+	serves_psk("keys.psk");
+	calls_psk("wrong-key.psk", NULL);
+	server_refuses("the client's PSK", "the server ");
+}
+
+static void psk_unknown(void **state)
+{
+	(void)state;
+	serves_psk("keys.psk");
+	calls_psk("unknown.psk", NULL);
+	server_refuses("identity is not in our PSK file", "the server ");
+}
+
+static void psk_or_x509(void **state)
+{
+	const struct tls_files both = { .certificates = in_pki("good"), .psk = in_pki("keys.psk") };
+
+	(void)state;
+	serves(&both, true, NULL);
+	calls_psk("alice.psk", NULL);
+	shakes("localhost");
+	assert_string_equal(tls_peer(server.stream.tls), "alice");
+
+	end_close(&server);
+	end_close(&client);
+	tls_credentials_free(server.c);
+	tls_credentials_free(client.c);
+	assert_int_equal(setup(state), 0);
+	serves(&both, true, NULL);
+	calls_x509("second");
+	shakes("localhost");
+	assert_string_equal(tls_peer(server.stream.tls), "CN=second,O=r3map");
+}
+
+/* A server that has no PSK cannot stand in for one that has, whatever certificate it shows. */
+static void psk_not_replaced(void **state)
+{
+	(void)state;
+	serves_x509("good", false, NULL);
+	calls_psk("alice.psk", NULL);
+	shake("localhost");
+	assert_int_not_equal(client.code, 0);
+	assert_int_not_equal(server.code, 0);
+}
+
+static void psk_not_replaced_by_priority(void **state)
+{
+	(void)state;
+	serves_x509("good", false, NULL);
+	calls(&(struct tls_files) { .psk = in_pki("alice.psk"),
+				    .priority = "NORMAL:+ECDHE-PSK:+DHE-PSK" }, true);
+	shake("localhost");
+	assert_int_not_equal(client.code, 0);
+}
+
+/* What a file holds; gives its path. */
+static const char *file_with(const char *text)
+{
+	const char *path = in_pki("odd.psk");
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+	return path;
+}
+
+static void psk_file_refused(const char *text, const char *part)
+{
+	struct tls_credentials *c;
+	const struct tls_files files = { .psk = file_with(text) };
+
+	assert_true(tls_server_credentials(&files, false, NULL, &c, &error) < 0);
+	says(error.text, "odd.psk");
+	says(error.text, part);
+}
+
+#define KEY	"000102030405060708090a0b0c0d0e0f"
+
+static void psk_files(void **state)
+{
+	char line[2101];
+
+	(void)state;
+	psk_file_refused("", "has no key");
+	psk_file_refused("\r\n\n# nothing\n", "has no key");
+	psk_file_refused("alice\n", "line 1");
+	psk_file_refused("# a comment\nalice:" KEY "\n:" KEY "\n", "line 3");
+	psk_file_refused("alice: " KEY "\n", "not hexadecimal");
+	psk_file_refused("alice:" KEY "0\n", "odd number");
+	psk_file_refused("alice:00\n", "less than 16 bytes");
+	psk_file_refused("alice:\n", "less than 16 bytes");
+	psk_file_refused("al ice:" KEY "\n", "blank or a control character");
+	psk_file_refused("alice:" KEY "\nalice:" KEY "\n", "repeats an identity");
+
+	memset(line, 'a', sizeof(line));
+	line[sizeof(line) - 1] = '\0';
+	line[5] = ':';
+	psk_file_refused(line, "more than 512 bytes");
+	line[5] = 'a';
+	line[129] = ':';
+	psk_file_refused(line, "more than 128 bytes");
+
+	serves(&(struct tls_files) { .psk = file_with("alice:" KEY "\r\n\r\n#\nbob:" KEY) },
+	       false, NULL);
+	calls(&(struct tls_files) { .psk = in_pki("odd.psk"), .username = "bob" }, true);
+	shakes(NULL);
+}
+
+static void server_files_refused(const struct tls_files *files, bool verify,
+				 const char *const *allowed, const char *part)
+{
+	struct tls_credentials *c;
+
+	assert_true(tls_server_credentials(files, verify, allowed, &c, &error) < 0);
+	assert_true(error.code < 0);
+	says(error.text, part);
+}
+
+static void client_files_refused(const struct tls_files *files, const char *part)
+{
+	struct tls_credentials *c;
+
+	assert_true(tls_client_credentials(files, true, &c, &error) < 0);
+	assert_true(error.code < 0);
+	says(error.text, part);
+}
+
+static void files_refused(void **state)
+{
+	static const char *const allowed[] = { "CN=client", NULL };
+	struct tls_files files = { .certificates = in_pki("nowhere") };
+
+	(void)state;
+	server_files_refused(&files, false, NULL, "nowhere: No such file");
+	client_files_refused(&files, "nowhere: No such file");
+
+	mkdir(in_pki("odd"), 0700);
+	files.certificates = in_pki("odd");
+	server_files_refused(&files, false, NULL, "odd/server-cert.pem: No such file");
+	client_files_refused(&files, "odd/ca-cert.pem: No such file");
+	copy("good/server-cert.pem", "odd");
+	server_files_refused(&files, false, NULL, "odd/server-key.pem: No such file");
+	copy("other-ca/server-key.pem", "odd");
+	server_files_refused(&files, false, NULL, "is not the one of the certificate");
+	copy("good/server-cert.pem", "odd/server-key.pem");
+	server_files_refused(&files, false, NULL, "server-key.pem does not hold a PEM private key");
+	copy("good/server-key.pem", "odd/server-key.pem");
+	server_files_refused(&files, true, NULL, "odd/ca-cert.pem: No such file");
+	server_files_refused(&files, false, allowed, "ask for both");
+	copy("good/server-key.pem", "odd/server-cert.pem");
+	server_files_refused(&files, false, NULL, "cert.pem does not hold a PEM certificate");
+	copy("good/ca-cert.pem", "odd");
+	copy("good/client-cert.pem", "odd");
+	client_files_refused(&files, "odd/client-key.pem: No such file");
+	copy("good/client-cert.pem", "odd/ca-crl.pem");
+	client_files_refused(&files, "ca-crl.pem does not hold a PEM revocation list");
+
+	files.certificates = in_pki("expired");
+	server_files_refused(&files, false, NULL, "server-cert.pem has expired on 2002-01-01");
+	client_files_refused(&files, "expired/client-cert.pem has expired on 2002-01-01");
+	files.certificates = in_pki("good");
+	files.priority = "NORMAL:+NONSENSE";
+	server_files_refused(&files, false, NULL, "not understood at \"+NONSENSE\"");
+	files.psk = in_pki("keys.psk");
+	client_files_refused(&files, "not both");
+	files.certificates = NULL;
+	files.priority = NULL;
+	client_files_refused(&files, "2 identities");
+	files.username = "carol";
+	client_files_refused(&files, "no identity \"carol\"");
+	files.psk = in_pki("nowhere");
+	client_files_refused(&files, "nowhere: No such file");
+	files.psk = pki;
+	client_files_refused(&files, "Is a directory");
+}
+
+/* A byte of a stream whose contents can be told from any other place or direction. */
+static unsigned char byte_at(size_t offset, unsigned int seed)
+{
+	return (unsigned char)((offset * 2654435761u + seed) >> 11);
+}
+
+/* Cuts @length bytes at @at into pieces of odd sizes, some of them empty. */
+static int cut(struct iovec *iov, int most, unsigned char *at, size_t length)
+{
+	static const size_t sizes[] = {
+		28, 1, 4096, 0, 28, 28, 16384, 28, 40000, 3, 131072, 16, 16383
+	};
+	static unsigned int next;
+	int count = 0;
+
+	while (count < most - 1 && length) {
+		size_t size = sizes[next++ % (sizeof(sizes) / sizeof(sizes[0]))];
+
+		if (size > length)
+			size = length;
+		iov[count++] = (struct iovec) { at, size };
+		at += size;
+		length -= size;
+	}
+	if (length)
+		iov[count++] = (struct iovec) { at, length };
+	return count;
+}
+
+#define BULK	((size_t)3 << 20)
+#define WINDOW	((size_t)300 << 10)
+
+struct flow {
+	struct end *from, *to;
+	unsigned char *data, *landed;
+	size_t sent, received;
+};
+
+static void flow_start(struct flow *flow, struct end *from, struct end *to, unsigned int seed)
+{
+	size_t i;
+
+	*flow = (struct flow) { .from = from, .to = to };
+	flow->data = malloc(BULK);
+	flow->landed = calloc(1, BULK);
+	for (i = 0; i < BULK; i++)
+		flow->data[i] = byte_at(i, seed);
+}
+
+/* Offers at most @most bytes. Returns whether any left. */
+static bool flow_send(struct flow *flow, size_t most)
+{
+	size_t length = BULK - flow->sent < most ? BULK - flow->sent : most;
+	struct iovec iov[40];
+	ssize_t sent;
+
+	if (!length)
+		return false;
+	sent = stream_writev(&flow->from->stream, iov,
+			     cut(iov, 40, flow->data + flow->sent, length));
+	assert_true(sent > 0 || sent == -EAGAIN);
+	if (sent > 0)
+		flow->sent += (size_t)sent;
+	return sent > 0;
+}
+
+static bool flow_receive(struct flow *flow)
+{
+	size_t length = BULK - flow->received < 50001 ? BULK - flow->received : 50001;
+	struct iovec iov[40];
+	ssize_t got;
+
+	if (!length)
+		return false;
+	got = stream_readv(&flow->to->stream, iov,
+			   cut(iov, 40, flow->landed + flow->received, length));
+	assert_true(got > 0 || got == -EAGAIN);
+	if (got > 0)
+		flow->received += (size_t)got;
+	return got > 0;
+}
+
+/* The sender changes its keys and asks the receiver to: was a record of that one half out? */
+static bool flow_update_keys(struct flow *flow)
+{
+	struct tls_session *s = flow->from->stream.tls;
+	bool half_out;
+	int code;
+
+	while (s->unsent) {
+		flow_receive(flow);
+		flow_send(flow, s->unsent);
+	}
+	do {
+		half_out = flow->to->stream.tls->unsent;
+		flow_receive(flow);
+		code = gnutls_session_key_update(s->gnutls, GNUTLS_KU_PEER);
+	} while (code == GNUTLS_E_AGAIN);
+	assert_int_equal(code, 0);
+	return half_out;
+}
+
+static void room_little(int fd)
+{
+	const int room = 1;	/* the kernel makes a few KiB of it */
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)), 0);
+}
+
+static void bulk(int wanted)
+{
+	int updates = wanted;
+	int round, stuck = 0, half_out = 0;
+	struct flow flows[2];
+	bool moved;
+
+	room_little(server.stream.fd);
+	room_little(client.stream.fd);
+	flow_start(&flows[0], &server, &client, 1);
+	flow_start(&flows[1], &client, &server, 77);
+	for (round = 0; stuck < 100 && flows[0].received + flows[1].received < 2 * BULK; round++) {
+		moved = flow_send(&flows[0], WINDOW);
+		moved |= flow_send(&flows[1], WINDOW);
+		if (round % 3 == 0) {
+			moved |= flow_receive(&flows[0]);
+			moved |= flow_receive(&flows[1]);
+		}
+		stuck = moved ? 0 : stuck + 1;
+		if (updates && round % 100 == 50) {
+			updates--;
+			half_out += flow_update_keys(&flows[1]);
+		}
+	}
+	assert_int_equal(updates, 0);
+	if (wanted)
+		assert_true(half_out > 0);
+	for (round = 0; round < 2; round++) {
+		assert_int_equal(flows[round].received, BULK);
+		assert_memory_equal(flows[round].data, flows[round].landed, BULK);
+		free(flows[round].data);
+		free(flows[round].landed);
+	}
+	assert_false(stream_pending(&server.stream));
+	assert_false(stream_pending(&client.stream));
+}
+
+static void bulk_plain(void **state)
+{
+	(void)state;
+	bulk(0);
+}
+
+static void bulk_tls13(void **state)
+{
+	(void)state;
+	serves_psk("keys.psk");
+	calls_psk("alice.psk", NULL);
+	shakes(NULL);
+	bulk(0);
+}
+
+static void bulk_tls12(void **state)
+{
+	struct tls_files files = { .certificates = in_pki("good"), .priority = TLS12 };
+
+	(void)state;
+	serves(&files, false, NULL);
+	calls(&files, true);
+	shakes("localhost");
+	bulk(0);
+}
+
+/* Both directions while the keys change under them. */
+static void bulk_key_update(void **state)
+{
+	(void)state;
+	serves_psk("keys.psk");
+	calls_psk("alice.psk", NULL);
+	shakes(NULL);
+	bulk(4);
+}
+
+static void both_psk(void)
+{
+	serves_psk("keys.psk");
+	calls_psk("alice.psk", NULL);
+	shakes(NULL);
+}
+
+/* Many small pieces are few records: their overhead on the wire is small. */
+static void pieces_gathered(void **state)
+{
+	char header[28] = { 0 }, wire[200000];
+	struct iovec iov[500];
+	size_t length = 0;
+	ssize_t got;
+	int i;
+
+	(void)state;
+	both_psk();
+	for (i = 0; i < 500; i++)
+		iov[i] = (struct iovec) { header, sizeof(header) };
+	assert_int_equal(stream_writev(&client.stream, iov, 500), 500 * sizeof(header));
+	while ((got = read(server.stream.fd, wire + length, sizeof(wire) - length)) > 0)
+		length += (size_t)got;
+	assert_true(length > 500 * sizeof(header));
+	assert_true(length < 500 * sizeof(header) + 100);
+}
+
+static void pending_told(void **state)
+{
+	char word[8];
+
+	(void)state;
+	both_psk();
+	assert_int_equal(put(&client, "0123456789", 10), 10);
+	assert_int_equal(get(&server, word, 4), 4);
+	assert_true(stream_pending(&server.stream));
+	assert_int_equal(get(&server, word, 8), 6);
+	assert_false(stream_pending(&server.stream));
+	assert_int_equal(get(&server, word, 8), -EAGAIN);
+}
+
+static void fewer_bytes_refused(void **state)
+{
+	char *data = calloc(1, 1 << 20);
+	ssize_t sent;
+
+	(void)state;
+	both_psk();
+	do {
+		sent = put(&client, data, 1 << 20);
+	} while (sent > 0);
+	assert_int_equal(sent, -EAGAIN);
+	assert_int_equal(put(&client, data, 10), -EINVAL);
+	assert_int_equal(put(&client, data, 1 << 20), -EAGAIN);
+	free(data);
+}
+
+static void orderly_end(void **state)
+{
+	char word[8];
+
+	(void)state;
+	both_psk();
+	assert_int_equal(put(&client, "last", 4), 4);
+	stream_bye(&client.stream);
+	end_close(&client);
+	assert_int_equal(get(&server, word, 8), 4);
+	assert_int_equal(get(&server, word, 8), 0);
+	assert_int_equal(get(&server, word, 8), 0);
+	stream_bye(&server.stream);
+}
+
+static void truncation(void **state)
+{
+	char word[8];
+
+	(void)state;
+	both_psk();
+	assert_int_equal(put(&client, "last", 4), 4);
+	end_close(&client);
+	assert_int_equal(get(&server, word, 8), 4);
+	assert_int_equal(get(&server, word, 8), -ECONNRESET);
+	assert_int_equal(get(&server, word, 8), -ECONNRESET);
+	tls_explain(server.stream.tls, -ECONNRESET, &error);
+	says(error.text, "without TLS's goodbye");
+}
+
+/* The connection ends within a record. */
+static void truncation_in_record(void **state)
+{
+	char record[1000], word[8];
+	ssize_t length;
+
+	(void)state;
+	both_psk();
+	assert_int_equal(put(&client, "last", 4), 4);
+	length = recv(server.stream.fd, record, sizeof(record), 0);
+	assert_true(length > 5);
+	assert_int_equal(write(client.stream.fd, record, length - 1), length - 1);
+	assert_int_equal(get(&server, word, 8), -EAGAIN);
+	end_close(&client);
+	assert_int_equal(get(&server, word, 8), -ECONNRESET);
+}
+
+/* A peer that is gone cannot be written to, but what it said before can be read. */
+static void read_after_broken_write(void **state)
+{
+	char word[8];
+
+	(void)state;
+	both_psk();
+	assert_int_equal(put(&client, "last", 4), 4);
+	end_close(&client);
+	assert_int_equal(put(&server, "hello", 5), -EPIPE);
+	assert_int_equal(put(&server, "hello", 5), -EPIPE);
+	stream_bye(&server.stream);
+	assert_int_equal(get(&server, word, 8), 4);
+}
+
+/* An alert that came before a write failed is what the failure means. */
+static void alert_behind_broken_write(void **state)
+{
+	(void)state;
+	serves_x509("good", true, NULL);
+	calls_x509("no-client");
+	shake("localhost");
+	assert_int_equal(server.code, -EACCES);
+	assert_int_equal(client.code, 0);
+	end_close(&server);
+	assert_int_equal(put(&client, "hello", 5), -EPIPE);
+	assert_int_equal(tls_explain(client.stream.tls, -EPIPE, &error), -EACCES);
+	says(error.text, "demands a certificate");
+}
+
+/* So do servers that close without an alert. */
+static void closed_after_handshake(void **state)
+{
+	char word[8];
+
+	(void)state;
+	serves_x509("good", false, NULL);
+	calls_x509("no-client");
+	shake("localhost");
+	end_close(&server);
+	assert_int_equal(get(&client, word, 8), -ECONNRESET);
+	assert_int_equal(tls_explain(client.stream.tls, -ECONNRESET, &error), -ECONNRESET);
+	says(error.text, "may want a certificate");
+}
+
+static const char http[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/* What stands on the wire in place of a record. */
+static void breaks(const void *wire, size_t length, int code)
+{
+	char word[8];
+
+	both_psk();
+	assert_int_equal(write(client.stream.fd, wire, length), length);
+	assert_int_equal(get(&server, word, 8), code);
+	assert_int_equal(get(&server, word, 8), code);
+	assert_int_equal(put(&server, word, 8), code);
+	tls_explain(server.stream.tls, code, &error);
+	assert_true(error.text[0]);
+}
+
+static void forged_record(void **state)
+{
+	unsigned char wire[5 + 64] = { 23, 3, 3, 0, 64, 42 };
+
+	(void)state;
+	breaks(wire, sizeof(wire), -EBADMSG);
+}
+
+static void record_too_large(void **state)
+{
+	unsigned char wire[5 + 1000] = { 23, 3, 3, 0xff, 0xff };
+
+	(void)state;
+	breaks(wire, sizeof(wire), -EPROTO);
+}
+
+static void plain_in_the_middle(void **state)
+{
+	(void)state;
+	breaks(http, sizeof(http), -EPROTO);
+}
+
+/* The server hears @wire in place of a client's hello; it must fail, or wait for the rest. */
+static void hello_is(const void *wire, size_t length, bool waits)
+{
+	int i;
+
+	serves_x509("good", false, NULL);
+	session_new(&server, NULL);
+	assert_int_equal(write(client.stream.fd, wire, length), length);
+	for (i = 0; i < TURNS && server.code == -EAGAIN; i++)
+		turn(&server);
+	if (!waits) {
+		assert_int_equal(server.code, -EPROTO);
+		says(server.error.text, "the client did not speak TLS");
+		assert_int_equal(tls_handshake(server.stream.tls, &error), -EPROTO);
+	} else {
+		assert_int_equal(server.code, -EAGAIN);
+		assert_false(tls_wants_write(server.stream.tls));
+		end_close(&client);
+		turn(&server);
+		assert_int_equal(server.code, -ECONNRESET);
+		says(server.error.text, "closed the connection");
+	}
+}
+
+static void hello_garbage(void **state)
+{
+	(void)state;
+	hello_is(http, sizeof(http), false);
+}
+
+static void hello_of_nbd(void **state)
+{
+	(void)state;
+	hello_is("NBDMAGICIHAVEOPT\0\3", 18, false);
+}
+
+static void hello_record_too_large(void **state)
+{
+	unsigned char wire[5 + 2000] = { 22, 3, 1, 0xff, 0xff, 1, 0, 0xff, 0xf0 };
+
+	(void)state;
+	hello_is(wire, sizeof(wire), false);
+}
+
+static void hello_unfinished(void **state)
+{
+	unsigned char wire[5 + 4] = { 22, 3, 1, 2, 0, 1, 0, 1, 0xfc };
+
+	(void)state;
+	hello_is(wire, sizeof(wire), true);
+}
+
+/* Bytes of memory. */
+static size_t in_use(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+}
+
+/* A message of 16 MiB in records of the usual size: it is not collected. */
+static void hello_endless(void **state)
+{
+	unsigned char wire[5 + 4096] = { 22, 3, 1, 0x10, 0, 1, 0xff, 0xff, 0xff };
+	size_t before;
+	int i;
+
+	(void)state;
+	serves_x509("good", false, NULL);
+	session_new(&server, NULL);
+	before = in_use();
+	for (i = 0; i < 4096 && server.code == -EAGAIN; i++) {
+		assert_int_equal(write(client.stream.fd, wire, sizeof(wire)), sizeof(wire));
+		memset(wire + 5, 0, 4);
+		turn(&server);
+		assert_true(in_use() < before + (3 << 20));
+	}
+	assert_int_equal(server.code, -EPROTO);
+	says(server.error.text, "more than any TLS handshake needs");
+}
+
+/* A warning is no data, does not end the connection and is not looped over. */
+static void warnings(void **state)
+{
+	struct tls_files files = { .certificates = in_pki("good"), .priority = TLS12 };
+	gnutls_session_t gnutls;
+	struct iovec iov;
+	char word[8];
+	int i;
+
+	(void)state;
+	serves(&files, false, NULL);
+	calls(&files, true);
+	shakes("localhost");
+	gnutls = client.stream.tls->gnutls;
+	iov = (struct iovec) { word, sizeof(word) };
+	for (i = 0; i < 3; i++)
+		gnutls_alert_send(gnutls, GNUTLS_AL_WARNING, GNUTLS_A_USER_CANCELED);
+	assert_int_equal(put(&client, "data", 4), 4);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(stream_readv(&server.stream, &iov, 1), -EAGAIN);
+	assert_int_equal(stream_readv(&server.stream, &iov, 1), 4);
+}
+
+/* A client that encrypts what no library would send, with the keys of a session that is set up. */
+struct forger {
+	gnutls_aead_cipher_hd_t cipher;
+	unsigned char iv[12];
+	uint64_t record;
+};
+
+static void forger_start(struct forger *forger)
+{
+	gnutls_datum_t mac, iv, key;
+	unsigned char number[8];
+	gnutls_session_t gnutls;
+
+	both_psk();
+	gnutls = client.stream.tls->gnutls;
+	assert_int_equal(gnutls_record_get_state(gnutls, 0, &mac, &iv, &key, number), 0);
+	assert_int_equal(iv.size, sizeof(forger->iv));
+	memcpy(forger->iv, iv.data, sizeof(forger->iv));
+	memcpy(&forger->record, number, sizeof(number));
+	forger->record = be64toh(forger->record);
+	assert_int_equal(0, gnutls_aead_cipher_init(&forger->cipher, gnutls_cipher_get(gnutls),
+						    &key));
+}
+
+static void forge(struct forger *forger, unsigned char type, const void *data, size_t length)
+{
+	unsigned char plain[16385], wire[5 + sizeof(plain) + 16], nonce[12];
+	uint64_t number = htobe64(forger->record++);
+	size_t i, sealed = sizeof(wire) - 5;
+
+	memcpy(plain, data, length);
+	plain[length] = type;
+	memcpy(nonce, forger->iv, sizeof(nonce));
+	for (i = 0; i < 8; i++)
+		nonce[4 + i] ^= ((unsigned char *)&number)[i];
+	wire[0] = 23;
+	wire[1] = 3;
+	wire[2] = 3;
+	wire[3] = (unsigned char)((length + 17) >> 8);
+	wire[4] = (unsigned char)(length + 17);
+	assert_int_equal(0, gnutls_aead_cipher_encrypt(forger->cipher, nonce, sizeof(nonce), wire,
+						       5, 16, plain, length + 1, wire + 5,
+						       &sealed));
+	assert_int_equal(write(client.stream.fd, wire, 5 + sealed), 5 + sealed);
+}
+
+/* An empty record is no end, and many are refused. */
+static void empty_records(void **state)
+{
+	struct forger forger;
+	struct iovec iov;
+	char word[8];
+	int i;
+
+	(void)state;
+	forger_start(&forger);
+	iov = (struct iovec) { word, sizeof(word) };
+	forge(&forger, 23, "", 0);
+	forge(&forger, 23, "data", 4);
+	assert_int_equal(get(&server, word, 8), 4);
+	for (i = 0; i < 1000 && stream_readv(&server.stream, &iov, 1) == -EAGAIN; i++)
+		forge(&forger, 23, "", 0);
+	assert_int_equal(stream_readv(&server.stream, &iov, 1), -EPROTO);
+	gnutls_aead_cipher_deinit(forger.cipher);
+}
+
+/* A message of 16 MiB after the handshake, alone or among data: it is not collected either. */
+static void message_endless(bool among_data)
+{
+	static unsigned char part[16384];
+	struct forger forger;
+	size_t before;
+	struct iovec iov;
+	ssize_t got;
+	char word[8];
+	int i;
+
+	forger_start(&forger);
+	iov = (struct iovec) { word, sizeof(word) };
+	before = in_use();
+	memcpy(part, "\4\377\377\377", 4);
+	for (i = 0; i < 1100; i++) {
+		forge(&forger, 22, part, sizeof(part));
+		memset(part, 0, 4);
+		if (among_data && i % 10 == 9)
+			forge(&forger, 23, "data", 4);
+		do {
+			got = stream_readv(&server.stream, &iov, 1);
+		} while (got > 0);
+		assert_true(in_use() < before + (4 << 20));
+		if (got != -EAGAIN)
+			break;
+	}
+	assert_int_equal(got, -EPROTO);
+	gnutls_aead_cipher_deinit(forger.cipher);
+}
+
+static void message_endless_alone(void **state)
+{
+	(void)state;
+	message_endless(false);
+}
+
+static void message_endless_among_data(void **state)
+{
+	(void)state;
+	message_endless(true);
+}
+
+static void renegotiation(void **state)
+{
+	struct tls_files files = { .certificates = in_pki("good"), .priority = TLS12 };
+	char word[8];
+
+	(void)state;
+	serves(&files, false, NULL);
+	calls(&files, true);
+	shakes("localhost");
+	assert_int_equal(gnutls_rehandshake(server.stream.tls->gnutls), 0);
+	assert_int_equal(get(&client, word, 8), -EPROTO);
+	assert_int_equal(get(&client, word, 8), -EPROTO);
+	assert_true(get(&server, word, 8) < 0);
+}
+
+static void peer_gone(void **state)
+{
+	(void)state;
+	serves_psk("keys.psk");
+	session_new(&server, NULL);
+	turn(&server);
+	assert_int_equal(server.code, -EAGAIN);
+	assert_false(tls_wants_write(server.stream.tls));
+	end_close(&client);
+	turn(&server);
+	assert_int_equal(server.code, -ECONNRESET);
+}
+
+/* Both at once, neither reads: the handshake waits for room to write. */
+static void handshake_waits_for_room(void **state)
+{
+	static char full[1 << 20];
+	char word[4096];
+
+	(void)state;
+	serves_psk("keys.psk");
+	calls_psk("alice.psk", NULL);
+	while (write(client.stream.fd, full, sizeof(full)) > 0)
+		;
+	while (write(client.stream.fd, full, 1) > 0)
+		;
+	session_new(&client, NULL);
+	turn(&client);
+	assert_int_equal(client.code, -EAGAIN);
+	assert_true(tls_wants_write(client.stream.tls));
+	while (read(server.stream.fd, word, sizeof(word)) > 0)
+		;
+	turn(&client);
+	assert_int_equal(client.code, -EAGAIN);
+	assert_false(tls_wants_write(client.stream.tls));
+	assert_true(read(server.stream.fd, word, sizeof(word)) > 5);
+	assert_int_equal(word[0], 22);
+}
+
+#define BOTH(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+static const struct CMUnitTest tests[] = {
+	BOTH(x509_good),
+	BOTH(x509_tls12),
+	BOTH(x509_address),
+	BOTH(x509_address6),
+	BOTH(x509_any_name),
+	BOTH(x509_unverified),
+	BOTH(x509_wrong_name),
+	BOTH(x509_wrong_address),
+	BOTH(x509_unknown_authority),
+	BOTH(x509_system_authority),
+	BOTH(x509_expired_since),
+	BOTH(x509_client_missing),
+	BOTH(x509_client_missing_tls12),
+	BOTH(x509_client_of_others),
+	BOTH(x509_client_revoked),
+	BOTH(x509_client_not_revoked),
+	BOTH(x509_client_as_server),
+	BOTH(allowed_subject),
+	BOTH(allowed_common_name),
+	BOTH(refused_subject),
+	BOTH(refused_all),
+	BOTH(psk_good),
+	BOTH(psk_tls12),
+	BOTH(psk_wrong_key),
+	BOTH(psk_unknown),
+	BOTH(psk_or_x509),
+	BOTH(psk_not_replaced),
+	BOTH(psk_not_replaced_by_priority),
+	BOTH(psk_files),
+	BOTH(files_refused),
+	BOTH(bulk_plain),
+	BOTH(bulk_tls13),
+	BOTH(bulk_tls12),
+	BOTH(bulk_key_update),
+	BOTH(pieces_gathered),
+	BOTH(pending_told),
+	BOTH(fewer_bytes_refused),
+	BOTH(orderly_end),
+	BOTH(truncation),
+	BOTH(truncation_in_record),
+	BOTH(read_after_broken_write),
+	BOTH(alert_behind_broken_write),
+	BOTH(closed_after_handshake),
+	BOTH(forged_record),
+	BOTH(record_too_large),
+	BOTH(plain_in_the_middle),
+	BOTH(hello_garbage),
+	BOTH(hello_of_nbd),
+	BOTH(hello_record_too_large),
+	BOTH(hello_unfinished),
+	BOTH(hello_endless),
+	BOTH(warnings),
+	BOTH(empty_records),
+	BOTH(message_endless_alone),
+	BOTH(message_endless_among_data),
+	BOTH(renegotiation),
+	BOTH(peer_gone),
+	BOTH(handshake_waits_for_room),
+};
+
+/* Runs the script that makes all keys, which lies in lib/ two folders above this program. */
+static int pki_make(void)
+{
+	char self[512], command[700];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	int i;
+
+	if (length < 0 || !mkdtemp(pki))
+		return -1;
+	self[length] = '\0';
+	for (i = 0; i < 3; i++)
+		*strrchr(self, '/') = '\0';
+	snprintf(command, sizeof(command), "'%s/lib/certificates.sh' %s", self, pki);
+	return system(command);
+}
+
+int main(void)
+{
+	char command[64];
+	int failed;
+
+	if (system("command -v certtool >/dev/null")) {
+		puts("1..0 # SKIP certtool is missing: install the package gnutls-bin");
+		return 4;
+	}
+	if (pki_make())
+		return 1;
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	snprintf(command, sizeof(command), "rm -rf %s", pki);
+	if (system(command))
+		return 1;
+	return failed;
+}
