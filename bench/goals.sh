@@ -1,0 +1,161 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Usage: goals.sh
+#
+# Writes results/README.md: what was to be reached against what the newest
+# result files say, whichever way that turns out. Measures nothing itself.
+
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd -P)
+
+# goals_newest QUESTION: the result file of that question with the latest date
+goals_newest()
+{
+	local f
+	for f in "$here/results/"*-"$1.csv"; do
+		[ -e "$f" ] || continue
+		printf '%s %s\n' "$(sed -n 's/^# date: //p' "$f")" "$f"
+	done | sort | tail -n 1 | cut -d' ' -f2-
+}
+
+# goals_median FILE SUBJECT CASE
+goals_median()
+{
+	awk -F, -v s="$2" -v c="$3" '$2 == s && $3 == c { print $6 }' "$1" | sort -g |
+		awk '{ v[NR] = $1 } END { if (NR) print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+}
+
+# goals_row TEXT SUBJECT CASE PEER MOST|LEAST FACTOR
+goals_row()
+{
+	local mine peer
+	mine=$(goals_median "$speed" "$2" "$3")
+	peer=$(goals_median "$speed" "$4" "$3")
+	if [ -z "$mine" ] || [ -z "$peer" ]; then
+		printf '| %s | %s | not measured | |\n' "$1" "$4"
+		return
+	fi
+	awk -v text="$1" -v who="$4" -v a="$mine" -v b="$peer" -v way="$5" -v goal="$6" 'BEGIN {
+		r = a / b
+		ok = way == "most" ? r <= goal : r >= goal
+		printf "| %s | %s | %s %s× | %.2f× | %s |\n", text, who,
+			way == "most" ? "≤" : "≥", goal, r, ok ? "yes" : "**no**"
+	}'
+}
+
+# goals_server TEXT CASE FACTOR: r3map-mem against nbdkit-memory, less of it being better
+goals_server()
+{
+	local mine peer
+	mine=$(goals_median "$server" r3map-mem "$2")
+	peer=$(goals_median "$server" nbdkit-memory "$2")
+	awk -v text="$1" -v a="${mine:-0}" -v b="${peer:-0}" -v goal="$3" 'BEGIN {
+		r = a > 0 ? b / a : 0
+		printf "| %s | nbdkit-memory | ≥ %s× | %.2f× | %s |\n", text, goal, r,
+			(r >= goal ? "yes" : "**no**")
+	}'
+}
+
+# goals_copy TEXT CASE: r3map-mem against whichever other server is best
+goals_copy()
+{
+	local mine peer name best=0
+	mine=$(goals_median "$server" r3map-mem "$2")
+	for name in nbdkit-memory nbdkit-malloc nbdkit-file qemu-nbd; do
+		peer=$(goals_median "$server" $name "$2")
+		best=$(awk -v a="$best" -v b="${peer:-0}" 'BEGIN { print (b > a ? b : a) }')
+	done
+	awk -v text="$1" -v a="${mine:-0}" -v b="$best" 'BEGIN {
+		r = b > 0 ? a / b : 0
+		printf "| %s | the best other server | ≥ 1× | %.2f× | %s |\n", text, r,
+			(r >= 1 ? "yes" : "**no**")
+	}'
+}
+
+server=$(goals_newest nbd-server)
+speed=$(goals_newest latency-throughput)
+attach=$(goals_newest attach)
+if [ -z "$speed" ]; then
+	echo "goals.sh: there are no result files: run make bench first" >&2
+	exit 1
+fi
+{
+	cat <<-END
+	<!-- SPDX-License-Identifier: GPL-2.0-or-later; written by bench/goals.sh -->
+	# What was to be reached, and what was
+
+	Ratios of medians within one run, in virtual time (../README.md says what that can tell and
+	what it cannot). Kernel, commit and command of each run are with its table, further down;
+	the runs need not be of the same commit.
+
+	| | against | goal | reached | met |
+	| --- | --- | ---: | ---: | --- |
+	END
+	for peer in kernel-nbd ublk-null; do
+		case $peer in
+		kernel-nbd) lat=0.40 iops=3 mbps=3 ;;
+		ublk-null) lat=0.95 iops=1.5 mbps=1.2 ;;
+		esac
+		goals_row "4K random read, depth 1, latency" r3map-mem randread-qd1 $peer most "$lat"
+		goals_row "4K random read, depth 32, IOPS" r3map-mem randread-qd32 $peer least "$iops"
+		goals_row "4K random write, depth 32, IOPS" r3map-mem randwrite-qd32 $peer least "$iops"
+		goals_row "128K read, depth 8, MB/s" r3map-mem read-qd8 $peer least "$mbps"
+		goals_row "128K write, depth 8, MB/s" r3map-mem write-qd8 $peer least "$mbps"
+	done
+	goals_row "through nbd+unix: to nbdkit: 4K random read, depth 32" r3map-nbd randread-qd32 kernel-nbd least 1.3
+	goals_row "through nbd+unix: to nbdkit: 4K random write, depth 32" r3map-nbd randwrite-qd32 kernel-nbd least 1.3
+	for subject in r3map-mem r3map-nbd; do
+		if [ -z "$attach" ]; then
+			printf '| attach, %s | | ≤ 5 ms | no kept run | |\n' "$subject"
+			continue
+		fi
+		ms=$(goals_median "$attach" $subject attach)
+		peer=$(goals_median "$attach" kernel-nbd attach)
+		awk -v s="$subject" -v a="${ms:-0}" -v b="${peer:-0}" 'BEGIN {
+			printf "| attach, %s | kernel-nbd takes %.1f ms | ≤ 5 ms | %.2f ms | %s |\n", s, b, a,
+				(a > 0 && a <= 5 ? "yes" : "**no**") }'
+	done
+	cat <<-'END'
+
+	The kernel NBD client and r3map-nbd work on the same nbdkit memory server over a unix
+	socket; ublk-null is rublk's null target, which touches no data, while r3map-mem copies
+	all of it.
+
+	END
+	if [ -n "$server" ]; then
+		cat <<-'END'
+		`r3map serve` on memory, per second of the server's processor time:
+
+		| | against | goal | reached | met |
+		| --- | --- | ---: | ---: | --- |
+		END
+		goals_server "fio with libnbd: random read, depth 64" fio-randread-qd64 1.5
+		goals_server "fio with libnbd: random write, depth 64" fio-randwrite-qd64 1.5
+		goals_copy "nbdcopy out, MB/s by the clock, other load on the machine" "copy-out rate"
+		goals_copy "nbdcopy in, MB/s by the clock, other load on the machine" "copy-in rate"
+		for how in "" -tls; do
+			goals_server "4K random read, depth 64${how:+, TLS}" "randread-qd64$how" 1.5
+			goals_server "4K random write, depth 64${how:+, TLS}" "randwrite-qd64$how" 1.5
+			goals_copy "nbdcopy out, MB${how:+, TLS}" "copy-out$how"
+			goals_copy "nbdcopy in, MB${how:+, TLS}" "copy-in$how"
+			awk -v text="an idle connection${how:+, TLS}" \
+				-v a="$(goals_median "$server" r3map-mem "idle$how")" 'BEGIN {
+				printf "| %s | | < 64 KiB | %.1f KiB | %s |\n", text, a,
+					(a < 64 ? "yes" : "**no**")
+			}'
+		done
+		cat <<-'END'
+
+		By the clock a server that is bound to one CPU, as here, gets less of it the fewer threads it
+		has, when something else runs there too. So those two rows tell of the machine that was busy;
+		../../Documentation/design/nbd.rst has the same copies without binding.
+
+		END
+	fi
+	for f in "$speed" "$attach" "$(goals_newest helper-cpu)" "$server"; do
+		[ -n "$f" ] || continue
+		sed -e 's/^# /## /' "${f%.csv}.md"
+		printf '\n'
+	done
+} >"$here/results/README.md"
