@@ -108,7 +108,7 @@ static void thread_woken(struct loop_source *source, uint32_t events)
 		drain(thread);
 }
 
-struct flush {
+struct thread_flush {
 	struct backend_io io;
 	bool over;
 	int error;
@@ -116,51 +116,71 @@ struct flush {
 
 static void flush_done(struct backend_io *io, int error)
 {
-	struct flush *flush = (struct flush *)io;
+	struct thread_flush *flush = (struct thread_flush *)io;
 
 	flush->over = true;
 	flush->error = error;
 }
 
-/*
- * Makes durable what went through a channel, and closes it. Through this one and no other: where
- * an export bears only one channel, a flush of another need not cover it.
- */
-static void channel_flush(struct server_thread *thread, const struct export *export)
+static void flush_begin(struct server_thread *thread, unsigned int index)
 {
-	struct flush flush = { .io = { .op = BACKEND_FLUSH, .done = flush_done } };
-	struct backend_channel *channel = thread->channels[export->index];
-	uint64_t deadline = loop_now() + FLUSH_NS;
-	int error = 0;
+	struct thread_flush *flush = &thread->flushes[index];
 
-	backend_submit(channel, &flush.io);
-	backend_kick(channel);
-	while (!flush.over && !error && loop_now() < deadline)
-		error = loop_once(thread->loop, deadline);
-	thread->channels[export->index] = NULL;
-	backend_channel_close(channel);	/* completes the flush, if that has not happened */
-	if (!error)
-		error = flush.error;
-	if (!error)
+	if (!thread->channels[index] || thread->server->exports.list[index].read_only) {
+		flush->over = true;
 		return;
-	log_error("export '%s' could not be flushed: %s", export->name, strerror(-error));
-	thread->error = error;
+	}
+	flush->io = (struct backend_io) { .op = BACKEND_FLUSH, .done = flush_done };
+	backend_submit(thread->channels[index], &flush->io);
+	backend_kick(thread->channels[index]);
+}
+
+static void flush_end(struct server_thread *thread, const struct export *export)
+{
+	struct backend_channel *channel = thread->channels[export->index];
+	const struct thread_flush *flush = &thread->flushes[export->index];
+
+	if (!flush->io.done)
+		return;
+	thread->channels[export->index] = NULL;
+	backend_channel_close(channel);		/* completes the flush, if that has not happened */
+	if (!flush->error)
+		return;
+	log_error("export '%s' could not be flushed: %s", export->name, strerror(-flush->error));
+	thread->error = flush->error;
+}
+
+/*
+ * Makes durable what went through the channels, and closes them. All at once, so that one that hangs
+ * takes no time from the others; through each and no other, as where an export bears only one
+ * channel a flush of another need not cover it.
+ */
+static void channels_flush(struct server_thread *thread)
+{
+	const struct exports *exports = &thread->server->exports;
+	const uint64_t deadline = loop_now() + FLUSH_NS;
+	unsigned int i;
+
+	for (i = 0; i < exports->count; i++)
+		flush_begin(thread, i);
+	for (i = 0; i < exports->count; i++)
+		while (!thread->flushes[i].over && loop_now() < deadline)
+			if (loop_once(thread->loop, deadline))
+				break;
+	for (i = 0; i < exports->count; i++)
+		flush_end(thread, &exports->list[i]);
 }
 
 static void *thread_run(void *context)
 {
-	const struct exports *exports = &((struct server_thread *)context)->server->exports;
 	struct server_thread *thread = context;
-	unsigned int i;
 	int error = 0;
 
 	while (!error && !(thread->drains && (!thread->peers || !thread->drained.deadline)))
 		error = loop_once(thread->loop, UINT64_MAX);
 	if (error)
 		log_error("a thread ends: %s", strerror(-error));
-	for (i = 0; i < exports->count; i++)
-		if (thread->channels[i] && !exports->list[i].read_only)
-			channel_flush(thread, &exports->list[i]);
+	channels_flush(thread);
 	return NULL;
 }
 
@@ -172,9 +192,8 @@ int thread_start(struct server_thread *thread, const struct server *server, unsi
 	thread->index = index;
 	pthread_mutex_init(&thread->lock, NULL);
 	thread->channels = calloc(server->exports.count, sizeof(*thread->channels));
-	if (!thread->channels)
-		return -ENOMEM;
-	error = loop_new(&thread->loop);
+	thread->flushes = calloc(server->exports.count, sizeof(*thread->flushes));
+	error = thread->channels && thread->flushes ? loop_new(&thread->loop) : -ENOMEM;
 	if (error)
 		goto free_channels;
 	thread->wake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -193,6 +212,7 @@ int thread_start(struct server_thread *thread, const struct server *server, unsi
 free_loop:
 	loop_free(thread->loop);
 free_channels:
+	free(thread->flushes);
 	free(thread->channels);
 	return error;
 }
@@ -229,6 +249,7 @@ void thread_free(struct server_thread *thread)
 	loop_timer_cancel(thread->loop, &thread->drained);
 	close(thread->wake.fd);
 	loop_free(thread->loop);
+	free(thread->flushes);
 	free(thread->channels);
 	pthread_mutex_destroy(&thread->lock);
 }

@@ -30,6 +30,7 @@ struct server_thread {
 
 	/* The thread's own. */
 	struct backend_channel **channels;	/* by export, opened when first needed */
+	struct thread_flush *flushes;		/* by export, the last of each channel */
 	struct buffer_pool buffers;
 	struct request *requests;	/* free ones */
 	struct peer *peers;
@@ -44,8 +45,8 @@ int thread_start(struct server_thread *thread, const struct server *server, unsi
 /* From any thread. The thread takes over @peer. */
 void thread_give(struct server_thread *thread, struct peer *peer);
 /*
- * Asks for the end: connections finish what is under way, and all channels are flushed, each
- * within a bound. Any thread.
+ * Asks for the end: connections finish what is under way within a bound, and all channels are
+ * flushed within another. Any thread.
  */
 void thread_end(struct server_thread *thread);
 /* Waits for the thread's end; after thread_end(). */
