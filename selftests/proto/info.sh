@@ -132,6 +132,17 @@ for flags in 0 1 2; do
 done
 info_refused "$NBD&reconnect=0&headers=none" "headers is"
 
+# asking about each of many exports is no attack
+many=()
+for n in $(seq 64); do many+=(--export "e$n=mem:1M"); done
+serve_start "${many[@]}"
+info --list -j "nbd+unix:///?socket=$SOCKET"
+json_is exports.63.export e64
+json_is exports.63.size 1048576
+nbdinfo --list "nbd+unix:///?socket=$SOCKET" >"$TEST_DIR/out" 2>&1 ||
+	fail "nbdinfo: $(tail -n 1 "$TEST_DIR/out")"
+[ "$(grep -c 'export-size: 1048576' "$TEST_DIR/out")" = 64 ] || fail "nbdinfo does not list all"
+
 # our own: extended headers, descriptions, a name that is missing
 image 8M
 printf 'x%.0s' {1..5000} | dd of="$IMAGE" bs=1M seek=4 conv=notrunc status=none

@@ -78,6 +78,8 @@ bad_usage()
 	serve_refuses 2 '--log is for --daemon' --log "$TEST_DIR/l" mem:1M
 	serve_refuses 2 '--tls' --tls off --tls-psk /dev/null mem:1M
 	serve_refuses 2 '--tls-allow needs' --tls-allow CN=x mem:1M
+	serve_refuses 2 '--tls-allow and --tls-psk' --tls require --tls-psk /dev/null \
+		--tls-verify-peer --tls-allow CN=x mem:1M
 	serve_refuses 2 '--max-memory' --max-memory 4K --max-payload 8K mem:1M
 	serve_refuses 2 'max-payload' --max-payload 1 mem:1M
 	serve_refuses 2 'threads' --threads 0 mem:1M

@@ -74,7 +74,7 @@ static const struct opt serve_opts[] = {
 	{ OPT_SIZE64, "max-memory", 0, S(limits.memory), .value = "SIZE", .min = 4096,
 	  .help = "payloads of a connection that are under way (default: 64M)" },
 	{ OPT_U32, "max-options", 0, S(limits.options), .value = "N", .min = 1,
-	  .help = "options in one handshake (default: 64)" },
+	  .help = "options in one handshake, and two for each export (default: 64)" },
 	{ OPT_TIME, "handshake-timeout", 0, S(limits.handshake), .value = "TIME", .min = 1,
 	  .help = "a handshake may take so long (default: 10s)" },
 	{ OPT_TIME, "stall-timeout", 0, S(limits.stall), .value = "TIME", .min = 1,
@@ -114,6 +114,8 @@ static int serve_main(const void *settings, int argc, char **argv, struct error 
 		return usage(error, "--tls off and the other TLS options exclude each other");
 	if (options->tls_allow.count && !options->tls_verify_peer)
 		return usage(error, "--tls-allow needs --tls-verify-peer: who has shown no certificate has no subject");
+	if (options->tls_allow.count && options->tls_files.psk)
+		return usage(error, "--tls-allow and --tls-psk exclude each other: who has a key has no subject; take users out of the file of keys instead");
 	if (options->limits.memory < options->limits.payload)
 		return usage(error, "--max-memory must be at least --max-payload");
 	return serve_run(options, argv, argc, error);

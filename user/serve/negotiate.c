@@ -448,10 +448,14 @@ static bool option_begin(struct peer *peer, uint32_t *option, uint32_t *length)
 	return false;
 }
 
+/* A client that asks about every export it was told of needs two options for each. */
 static void option_count(struct peer *peer)
 {
-	if (++peer->negotiation->options > server_of(peer)->limits.options)
-		peer_die(peer, "it sent more than %u options", server_of(peer)->limits.options);
+	const struct server *server = server_of(peer);
+	uint64_t most = server->limits.options + 2ull * server->exports.count;
+
+	if (++peer->negotiation->options > most)
+		peer_die(peer, "it sent more than %llu options", (unsigned long long)most);
 }
 
 static void option_skip(struct peer *peer, const char **data, size_t *length)
