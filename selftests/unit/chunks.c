@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 
-#include "nbd/client.h"
+#include "nbd/connection.h"
 #include "nbd/cover.h"
 #include "nbd/reply.h"
 
@@ -794,6 +794,14 @@ static void status_to_a_read(void)
 	put_status(&r, false, CONTEXT, 0, pairs, 1);
 }
 
+static void an_endless_row_of_errors(void)
+{
+	unsigned int i;
+
+	for (i = 0; i <= NBD_ERRORS_MAX; i++)
+		put_error(&r, NBD_REPLY_TYPE_ERROR, 0, NBD_EIO, "", BASE);
+}
+
 static void status_of_another_context(void)
 {
 	static const uint64_t pairs[][2] = { { 4096, 0 } };
@@ -895,6 +903,7 @@ static const struct {
 	{ error_too_long, "100000 bytes" },
 	{ error_that_is_none, "that is none" },
 	{ error_elsewhere, "outside of the range" },
+	{ an_endless_row_of_errors, "more than 1024 errors" },
 	{ status_to_a_read, "not asked for" },
 	{ status_of_another_context, "not negotiated" },
 	{ status_without_an_extent, "type 5 and 4 bytes" },

@@ -469,7 +469,7 @@ static void a_server_that_hangs(void **state)
 	submit(&request, BACKEND_FLUSH, 0, NULL, 0, 0);
 	hear();
 	until(read(server_fd, &byte, 1) == 0);	/* no answer: the client leaves */
-	log_has("nothing was heard from the server for 0.2 s; 1 requests wait");
+	log_has("next to nothing was heard from the server for 0.2 s; 1 requests wait");
 	assert_int_equal(request.completed, 0);
 	server_come();
 	call = hear();
@@ -483,7 +483,37 @@ static void a_server_that_hangs(void **state)
 	stop();
 }
 
-/* Slow is not hung, as long as it says anything. */
+/* A byte now and then is no life: the reply would take for ever. */
+static void a_server_that_drips(void **state)
+{
+	const uint64_t end = loop_now() + PATIENCE;
+	struct request request;
+	struct nbd_call call;
+	char buf[4096], head[sizeof(struct nbd_simple_reply)];
+	ssize_t sent = 0;
+
+	(void)state;
+	start(60000, 200, NULL);
+	submit(&request, BACKEND_READ, 0, buf, sizeof(buf), 0);
+	call = hear();
+	nbd_simple_reply_encode(call.cookie, 0, head);
+	assert_int_equal(send(server_fd, head, sizeof(head), MSG_NOSIGNAL), sizeof(head));
+	while (!drive_log[0] && sent >= 0 && loop_now() < end) {
+		sent = send(server_fd, "x", 1, MSG_NOSIGNAL);
+		turn();
+		usleep(20000);
+	}
+	log_has("next to nothing was heard from the server for 0.2 s; 1 requests wait");
+	assert_int_equal(request.completed, 0);
+	server_come();
+	call = hear();
+	answer(&call, NBD_EIO);
+	until(request.completed);
+	assert_int_equal(request.result, -EIO);
+	stop();
+}
+
+/* Slow is not hung, as long as it answers anything. */
 static void a_server_that_is_slow(void **state)
 {
 	struct request slow, quick;
@@ -715,6 +745,7 @@ int main(void)
 		cmocka_unit_test(a_request_that_kills),
 		cmocka_unit_test(another_export),
 		cmocka_unit_test(a_server_that_hangs),
+		cmocka_unit_test(a_server_that_drips),
 		cmocka_unit_test(a_server_that_is_slow),
 		cmocka_unit_test(a_server_that_shuts_down),
 		cmocka_unit_test(a_broken_protocol_is_the_end),

@@ -56,6 +56,7 @@ static int reply_end(struct nbd_client *client, struct nbd_slot *slot)
 	const struct backend_io *io = slot->io;
 	int error = slot->error;
 
+	client->heard += NBD_DRIP;
 	/* It leaves, as the protocol has servers say it; another one may answer. */
 	if (error == -ESHUTDOWN && client->dialer) {
 		nbd_client_lost(client, "the server shuts down");
@@ -194,6 +195,8 @@ static int error_take(struct nbd_client *client, struct nbd_slot *slot,
 		return broken(client, "an error that is none");
 	if (offset < told_offset(io) || offset - told_offset(io) > io->length)
 		return broken(client, "an error outside of the range that was asked for");
+	if (++slot->errors > NBD_ERRORS_MAX)
+		return broken(client, "more than %d errors in one reply", NBD_ERRORS_MAX);
 	if (!slot->error)
 		slot->error = nbd_errno(error);
 	if (text[0])

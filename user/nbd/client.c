@@ -112,6 +112,7 @@ void nbd_slot_queue(struct nbd_client *client, struct nbd_slot *slot)
 	};
 
 	slot->error = 0;
+	slot->errors = 0;
 	slot->sent = false;
 	slot->chunks = false;
 	slot->status = false;

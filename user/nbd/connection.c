@@ -19,7 +19,7 @@ static void connection_ready(struct loop_source *source, uint32_t events)
 
 	if (events & EPOLLOUT) {
 		client->tx_full = false;
-		client->heard = true;	/* that the server takes a long request is life, too */
+		client->heard = NBD_DRIP;	/* that the server takes a long request is life, too */
 		loop_add(client->loop, source, EPOLLIN);
 		nbd_client_kick(client);
 	}

@@ -27,12 +27,15 @@
 #define NBD_DEPTH_MASK	(NBD_CLIENT_DEPTH - 1)
 #define NBD_TX_IOVECS	512		/* pieces of one sendmsg() */
 #define NBD_RX_BYTES	(256u << 10)	/* the buffer of small replies */
+#define NBD_DRIP	64u		/* bytes between two looks of the watch that count as life */
+#define NBD_ERRORS_MAX	1024		/* chunks of one reply that tell an error */
 #define NBD_READ_LARGE	(32u << 10)	/* bytes of a READ that is worth a read of its own */
 
 struct nbd_slot {
 	struct backend_io *io;	/* NULL: free */
 	uint32_t generation;	/* grows each time the slot is freed */
 	int error;		/* the first one that a chunk told, or 0 */
+	uint16_t errors;	/* chunks that told one */
 	bool sent;		/* all of it, payload included */
 	bool chunks;		/* a chunk of its reply has come */
 	bool status;		/* and one that answers BLOCK_STATUS */
@@ -78,7 +81,7 @@ struct nbd_client {
 	uint64_t lost_at;		/* ns: the end of the last connection that was of use */
 	bool lost_told;			/* the log says so, and not yet that it is back */
 	bool proven;			/* a request was answered over this connection */
-	bool heard;			/* something moved since the watch looked */
+	uint64_t heard;			/* bytes since the watch looked; NBD_DRIP or more for an answer */
 	bool watching;			/* the watch is set, or is not to be */
 	unsigned int quiet;		/* how often the watch has looked since something moved */
 

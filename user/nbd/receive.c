@@ -138,7 +138,7 @@ static bool rx_fill(struct nbd_client *client)
 	got = stream_readv(&client->stream, iovecs, used);
 	if (got <= 0)
 		return read_failed(client, (int)got);
-	client->heard = true;
+	client->heard += (uint64_t)got;
 	if (data) {
 		uint32_t length = (size_t)got < data ? (uint32_t)got : (uint32_t)data;
 

@@ -4,7 +4,7 @@
  *
  * The watch is a timerfd, and serves whoever needs a time: while there is a connection, it looks
  * NBD_LOOKS times per timeout whether anything moves, so that a request costs no system call and no
- * clock; while there is none, it is the end of the requests' patience.
+ * clock, and a server that sends a byte now and then is found out as one that sends none; while there is none, it is the end of the requests' patience.
  *
  * A connection over which no request was answered is no better than none: the time that it was
  * lost at stays that of the one before. So a request that ends the server each time that it is
@@ -52,7 +52,7 @@ void nbd_watch_begin(struct nbd_client *client)
 	client->watching = true;
 	if (!client->timeout_ms || !client->live)
 		return;
-	client->heard = true;
+	client->heard = NBD_DRIP;
 	watch_next(client);
 }
 
@@ -81,7 +81,7 @@ static void watch_ready(struct loop_source *source, uint32_t events)
 	struct nbd_client *client =
 		(struct nbd_client *)((char *)source - offsetof(struct nbd_client, watch));
 	uint64_t count;
-	bool moves = client->heard;
+	bool moves = client->heard >= NBD_DRIP;
 
 	(void)events;
 	if (read(source->fd, &count, sizeof(count)) < 0)
@@ -95,10 +95,10 @@ static void watch_ready(struct loop_source *source, uint32_t events)
 		watch_end(client);
 		return;
 	}
-	client->heard = false;
+	client->heard = 0;
 	client->quiet = moves ? 0 : client->quiet + 1;
 	if (client->quiet >= NBD_LOOKS)
-		nbd_client_lost(client, "nothing was heard from the server for %.1f s",
+		nbd_client_lost(client, "next to nothing was heard from the server for %.1f s",
 				client->timeout_ms / 1e3);
 	else
 		watch_next(client);
