@@ -8,17 +8,17 @@
 . "$(dirname "$0")/rc.sh"
 requires_program peer jq
 
+# one that was there before is told of once the monitor listens
+device_mount --index 3 mem:1M
 r3map monitor -j --until REMOVED >"$TEST_DIR/events" &
 monitor=$!
-listening() { grep -q r3map /proc/net/netlink 2>/dev/null || [ -e "/proc/$monitor/fd/3" ]; }
-wait_until 10 "the monitor listens" listening
-sleep 0.5
+wait_until 60 "the monitor listens" grep -q PRESENT "$TEST_DIR/events"
 peer <<'END'
 listen e
 socket c
 socket q
 map a 4M
-c new size=8M max_io=64K park=300 index=9
+c new size=8M max_io=64K park=4000 index=9
 event e created
 q bind queue=0 area_addr=@a area_size=1M
 c start
@@ -32,9 +32,9 @@ event e changed
 close c
 event e parked
 expect state=parked
-# 300 ms later
+# 4 s later
 event e failed
-expect state=failed park=300
+expect state=failed park=4000
 close q
 socket c
 socket q
@@ -63,3 +63,4 @@ jq -r 'select(.index == 9) | .time' "$TEST_DIR/events" | sort -nc || fail "times
 [ "$(jq -r 'select(.index == 9) | .generation' "$TEST_DIR/events" | uniq | wc -l)" = 2 ] || fail "generations"
 states=$(jq -r 'select(.index == 9 and .event != "PRESENT") | .state' "$TEST_DIR/events" | paste -sd ' ')
 [ "$states" = "NEW LIVE LIVE LIVE PARKED FAILED FAILED LIVE LIVE FAILED DELETING REMOVED" ] || fail "states: $states"
+r3map umount "$DEV"

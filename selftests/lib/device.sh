@@ -86,10 +86,10 @@ device_kill()
 	wait_until 30 "the helper of $DEV is gone" helper_gone "$pid"
 }
 
-# helper_gone PID: has the kernel let go of it?
+# helper_gone PID: has the kernel let go of it, and said so? The number goes first, then the state.
 helper_gone()
 {
-	device_gone "$DEV" || [ "$(device_sysfs helper_pid)" != "$1" ]
+	device_gone "$DEV" || { [ "$(device_sysfs helper_pid)" != "$1" ] && ! device_is live; }
 }
 
 # requires_filesystem NAME: nobody loads modules by himself in the lab

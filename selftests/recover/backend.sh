@@ -39,6 +39,7 @@ done
 device_mount --no-part-scan --timeout 300ms "fault:op=read,mode=hang:mem:8M"
 fails read
 [ "$(device_counter timeouts)" = 1 ] || fail "$(device_counter timeouts) timeouts"
+r3map set --timeout 30s "$DEV"
 dd if=/dev/zero of="$DEV" bs=64k count=8 oflag=direct status=none
 r3map umount --force "$DEV"
 

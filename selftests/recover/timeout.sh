@@ -8,11 +8,12 @@
 . "$(dirname "$0")/rc.sh"
 
 for TRANSPORT in shared inline; do
-	device_mount --queues 1 --depth 16 --timeout 300ms --no-part-scan mem:8M
+	device_mount --queues 1 --depth 16 --no-part-scan mem:8M
 	dd if=/dev/urandom of="$TEST_DIR/data" bs=1M count=8 status=none
 	dd if="$TEST_DIR/data" of="$DEV" bs=1M oflag=direct status=none
 	pid=$(device_sysfs helper_pid)
 	kill -STOP "$pid"
+	r3map set --timeout 300ms "$DEV"
 	readers=()
 	for i in 1 2 3 4; do
 		dd if="$DEV" of=/dev/null bs=64k count=1 skip="$i" iflag=direct status=none 2>"$TEST_DIR/dd$i" &
