@@ -16,8 +16,9 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 cd "$here" || exit 1
 
 # Each of these says something that the others do not; all of them take too long.
-ADDRESS_PROTO="proto/serve-data.sh proto/serve-clients.sh proto/serve-tls.sh proto/nbdkit-trouble.sh
-	proto/qemu-nbd.sh"
+ADDRESS_PROTO="proto/serve-data.sh proto/serve-clients.sh proto/serve-tls.sh proto/serve-limits.sh
+	proto/serve-exports.sh proto/nbdkit-trouble.sh proto/nbds.sh proto/reconnect.sh proto/refusals.sh
+	proto/server-death.sh proto/qemu-nbd.sh"
 THREAD="serve reconnect tls client file shared loop inquiry"
 THREAD_PROTO="proto/serve-data.sh proto/serve-clients.sh proto/serve-tls.sh"
 # what is done within seconds there, too

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# This test will connect to nbdkit with TLS, by certificates and by keys: who
+# This test will connect to nbdkit, qemu-nbd and nbd-server with TLS, by certificates and by keys: who
 # is who it should be gets in and has its data carried, everybody else is
 # told why not.
 
 . "$(dirname "$0")/../lib/test.sh"
 . "$(dirname "$0")/rc.sh"
-requires_program r3map certtool
+requires_program r3map certtool qemu-nbd nbd-server python3
 
 pki=$TEST_DIR/pki
 "$TEST_LIB/certificates.sh" "$pki"
@@ -56,6 +56,25 @@ nbdkit_start --tls=off memory 16M
 refused "$(uri "tls-certificates=$pki/good")" 'the server has no TLS'
 nbdkit_start --mask-handshake=0 memory 16M
 refused "$(uri "tls-certificates=$pki/good")" 'too old for TLS'
+
+image 16M
+qemu_nbd_start --format=raw --object="tls-creds-x509,id=t,endpoint=server,dir=$pki/good,verify-peer=on" \
+	--tls-creds=t "$IMAGE"
+works "tls-certificates=$pki/good"
+expect_fail backend-io info "$(uri "tls-certificates=$pki/no-client")"
+refused "nbd+unix:///?socket=$SOCKET" 'demands TLS: write nbds+unix:'
+mkdir "$pki/qemu"
+cp "$pki/keys.psk" "$pki/qemu/keys.psk"
+qemu_nbd_start --format=raw --object="tls-creds-psk,id=t,endpoint=server,dir=$pki/qemu" \
+	--tls-creds=t "$IMAGE"
+works "tls-psk-file=$pki/alice.psk"
+expect_fail backend-io info "$(uri "tls-psk-file=$pki/wrong-key.psk")"
+
+NBD_SERVER_TLS=$pki/good nbd_server_start disk
+NBD="nbds+unix:///disk?socket=$SOCKET"
+backend-io random -n 2000 "$NBD&tls-certificates=$pki/good" || fail "nbd-server: data"
+refused "nbd+unix:///disk?socket=$SOCKET" 'demands TLS: write nbds+unix:'
+refused "$NBD&tls-certificates=$pki/good&tls-hostname=nobody.example" 'not for "nobody.example"'
 
 # over TCP the certificate must be for the host
 port=$((20000 + RANDOM % 10000))

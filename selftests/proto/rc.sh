@@ -44,7 +44,15 @@ nbdkit_start_or_skip()
 		skip "nbdkit cannot do $what: $(tail -n 1 "$TEST_DIR/stderr")"
 }
 
-# nbd_server_start NAME CONFIG-LINE...: nbd-server with one export, $IMAGE
+# nbd_server_listens: its socket is there before it can be connected to
+nbd_server_listens()
+{
+	python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])' \
+		"$SOCKET" 2>/dev/null
+}
+
+# nbd_server_start NAME CONFIG-LINE...: nbd-server with one export, $IMAGE; $NBD_SERVER_TLS may be
+# a folder of certificates, without which no client gets in then
 nbd_server_start()
 {
 	local name=$1
@@ -55,12 +63,15 @@ nbd_server_start()
 		# it always wants a port, too, and 0 is none to it
 		printf '[generic]\nunixsock = %s\nport = %s\nlistenaddr = 127.0.0.1\n' \
 			"$SOCKET" $((20000 + RANDOM % 10000))
+		[ -z "${NBD_SERVER_TLS:-}" ] || printf '%s = %s\n' force_tls true \
+			cacertfile "$NBD_SERVER_TLS/ca-cert.pem" \
+			certfile "$NBD_SERVER_TLS/server-cert.pem" keyfile "$NBD_SERVER_TLS/server-key.pem"
 		printf '[%s]\nexportname = %s\n' "$name" "$IMAGE"
 		[ $# = 0 ] || printf '%s\n' "$@"
 	} >"$TEST_DIR/nbd-server.conf"
 	nbd-server -C "$TEST_DIR/nbd-server.conf" -p "$PIDFILE" >"$TEST_DIR/nbd-server.log" 2>&1 ||
 		fail "nbd-server does not start: $(cat "$TEST_DIR/nbd-server.log")"
-	wait_until 20 "nbd-server listens" test -S "$SOCKET"
+	wait_until 20 "nbd-server listens" nbd_server_listens
 	NBD="nbd+unix:///$name?socket=$SOCKET"
 }
 

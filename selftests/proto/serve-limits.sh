@@ -213,6 +213,14 @@ stall()
 		c = client(where)			# within a payload
 		c.request(WRITE, 0, 5000, 0, bytes(4999))
 		assert c.ended()
+		c = client(where)			# a byte now and then
+		c.request(WRITE, 0, 5000)
+		try:
+		    while True:
+		        c.say(b"x")
+		        time.sleep(0.05)
+		except Gone:
+		    pass
 		c = client(where)			# does not take its answers
 		for n in range(40):
 		    c.request(READ, 0, 1 << 20)

@@ -7,7 +7,7 @@
 
 . "$(dirname "$0")/../lib/test.sh"
 . "$(dirname "$0")/rc.sh"
-requires_program nbdinfo nbdcopy qemu-img certtool python3 cmp
+requires_program nbdinfo nbdcopy qemu-img qemu-io nbdkit certtool python3 cmp
 ktap_plan 8
 
 "$TEST_LIB/certificates.sh" "$TEST_DIR/c"
@@ -40,6 +40,19 @@ x509()
 	nbdinfo "nbd://127.0.0.1:$port/disk" | grep -q 'without TLS' || return
 	backend-io random -n 500 "nbd://127.0.0.1:$port/disk" || return
 	qemu_image good | grep -q 'virtual size: 4 MiB' || return
+	qemu-io --object "tls-creds-x509,id=t,endpoint=client,dir=$c/good" --image-opts \
+		"driver=nbd,host=localhost,port=$port,export=disk,tls-creds=t" \
+		-c 'write -P 0x5a 1M 64k' -c 'flush' -c 'read -P 0x5a 1M 64k' >"$TEST_DIR/out" 2>&1 || return
+	! grep -qi 'failed' "$TEST_DIR/out" || return
+	# nbdkit as a client, and it serves on to a client of its own without TLS
+	nbd_socket
+	nbdkit -U "$SOCKET" -P "$PIDFILE" nbd hostname=localhost port="$port" export=disk \
+		tls=require tls-certificates="$c/good" || return
+	[ "$(nbdinfo --size "nbd+unix:///?socket=$SOCKET")" = 4194304 ] &&
+		nbdcopy "$IMAGE" "nbd+unix:///?socket=$SOCKET" &&
+		nbdcopy "$(libnbd_uri good disk)" - | cmp - "$IMAGE" || return
+	nbd_pid_end "$PIDFILE"
+	SOCKET=
 	serve_stop
 }
 
@@ -49,7 +62,7 @@ qemu_image()
 	qemu-img info --object "tls-creds-x509,id=t,endpoint=client,dir=$c/$1" --image-opts \
 		"driver=nbd,host=localhost,port=$port,export=disk,tls-creds=t" 2>&1
 }
-ktap_test "certificates: libnbd, QEMU" x509
+ktap_test "certificates: libnbd, QEMU, nbdkit" x509
 
 psk()
 {
