@@ -4,7 +4,8 @@
 # The question: what does serving NBD cost r3map, beside other servers?
 #
 # Unlike the others it is asked on the host, of servers and clients that are
-# processes, over unix sockets: the servers on one CPU, the client on another.
+# processes, over unix sockets: the servers on one CPU, the client on another,
+# or, with BENCH_UNBOUND=1, all of them wherever the scheduler puts them.
 # All have the same data, none of it zeroes, and get the same client in turn
 # (a case: every subject; then the next repetition). "cpu" is the
 # processor time of the server process, threads and system calls included,
@@ -36,7 +37,7 @@ trap cleanup EXIT
 # the last two CPUs: interrupts tend to be on the first
 cpus=$(nproc)
 client=() server=()
-if [ "$cpus" -gt 1 ]; then
+if [ "$cpus" -gt 1 ] && [ "${BENCH_UNBOUND:-0}" = 0 ]; then
 	client=(taskset -c $((cpus - 2))) server=(taskset -c $((cpus - 1)))
 fi
 

@@ -27,6 +27,7 @@ run_help()
 	  --r3map FILE       this program instead of the one built from user/
 	  --ko FILE          this module instead of the one built from kmod/
 	  --mount-options S  more options for every 'r3map mount'
+	  --unbound          nbd-server: servers and clients are not bound to a CPU each
 	  --real             real time instead of virtual time
 	  --save, --no-save  keep the tables in results/ (only for a run without filters)
 	Lists are separated by commas.
@@ -35,7 +36,7 @@ run_help()
 
 questions=latency-throughput,attach,helper-cpu,nbd-server
 subjects='' cases='' reps=3 runtime=100 kernel=6.12 program='' ko='' options=''
-save='' full=1 clock=(--icount) command="bench/run.sh $*"
+save='' full=1 unbound=0 clock=(--icount) command="bench/run.sh $*"
 while [ $# -gt 0 ]; do
 	case $1 in
 	--questions | --subjects | --cases | --reps | --runtime | --kernel | --r3map | --ko | --mount-options)
@@ -50,6 +51,7 @@ while [ $# -gt 0 ]; do
 	--r3map) program=$(realpath "$2") full=0; shift 2 ;;
 	--ko) ko=$(realpath "$2") full=0; shift 2 ;;
 	--mount-options) options=$2 full=0; shift 2 ;;
+	--unbound) unbound=1; shift ;;
 	--real) clock=() full=0; shift ;;
 	--save) save=1; shift ;;
 	--no-save) save=0; shift ;;
@@ -121,6 +123,7 @@ run_host()
 		$(pkg-config --libs libnl-3.0 libnl-genl-3.0 liburing libcjson gnutls)
 	BENCH_SUBJECTS=${subjects//,/ } BENCH_CASES=$cases BENCH_REPS=$reps \
 		BENCH_RUNTIME=${runtime}ms BENCH_R3MAP=$program BENCH_LOAD=$load \
+		BENCH_UNBOUND=$unbound \
 		"$here/nbd-server.sh" >"$tmp/csv" && mv "$tmp/csv" "$tmp/out/nbd-server.csv" || status=$?
 }
 
@@ -162,7 +165,8 @@ run_tables()
 	cat >"$csv"
 	printf 'Processor time of the server; ×: to the best of the other servers\n\n'
 	"${rows[@]}" -v METRICS=cpu_us,mbps_cpu "$csv"
-	printf '\nBy the clock, of a server that has one CPU\n\n'
+	printf '\nBy the clock, of a server that has %s\n\n' \
+		"$([ $unbound = 1 ] && echo 'the whole machine' || echo 'one CPU')"
 	"${rows[@]}" -v METRICS=kiops,mbps "$csv"
 	printf '\nAn idle connection\n\n'
 	"${rows[@]}" -v METRICS=kib,threads "$csv"
@@ -189,10 +193,12 @@ for question in "${asked[@]}"; do
 	cat "$tmp/$question.md"
 	printf '\n'
 	if [ "$save" = 1 ]; then
+		kept=$date-$commit-$question
+		[ "$question$unbound" != nbd-server1 ] || kept+=-unbound
 		for kind in csv md; do
-			cp "$tmp/$question.$kind" "$here/results/$date-$commit-$question.$kind"
+			cp "$tmp/$question.$kind" "$here/results/$kept.$kind"
 		done
-		vm_say "kept as bench/results/$date-$commit-$question.md"
+		vm_say "kept as bench/results/$kept.md"
 	fi
 done
 exit "$status"
