@@ -4,7 +4,8 @@
  *
  * The watch is a timerfd, and serves whoever needs a time: while there is a connection, it looks
  * NBD_LOOKS times per timeout whether anything moves, so that a request costs no system call and no
- * clock, and a server that sends a byte now and then is found out as one that sends none; while there is none, it is the end of the requests' patience.
+ * clock, and a server that sends a byte now and then is found out as one that sends none; while
+ * there is no connection, it is the end of the requests' patience.
  *
  * A connection over which no request was answered is no better than none: the time that it was
  * lost at stays that of the one before. So a request that ends the server each time that it is
