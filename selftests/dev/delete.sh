@@ -12,6 +12,8 @@ requires_program jq mkfs.ext4 fio
 # idle: no force needed, and the helper ends well
 device_mount mem:16M
 helper=$(device_sysfs helper_pid)
+unused() { [ "$(device_fact openers)" = 0 ]; }
+wait_until 20 "partitions have been looked for" unused
 r3map umount "$DEV"
 device_gone "$DEV" || fail "umount did not wait"
 wait_until 20 "the helper has ended" test ! -e "/proc/$helper"
@@ -34,7 +36,7 @@ exec 9>&-
 test_busy() { [ "$(device_counter reads)" -gt 50 ]; }
 device_mount --queues 2 mem:32M
 fio_run --filename="$DEV" --rw=randrw --bs=4k --size=32m --ioengine=libaio --iodepth=16 \
-	--direct=1 --time_based --runtime=60 &
+	--direct=1 --time_based --runtime=3600 &
 wait_until 30 "I/O is under way" test_busy
 expect_fail r3map umount "$DEV"
 r3map umount --force "$DEV"

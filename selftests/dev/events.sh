@@ -18,7 +18,7 @@ listen e
 socket c
 socket q
 map a 4M
-c new size=8M max_io=64K park=4000 index=9
+c new size=8M max_io=64K park=3600000 index=9
 event e created
 q bind queue=0 area_addr=@a area_size=1M
 c start
@@ -32,9 +32,13 @@ event e changed
 close c
 event e parked
 expect state=parked
-# 4 s later
+socket s
+s set park=200
+event e changed
+# 200 ms later
 event e failed
-expect state=failed park=4000
+close s
+expect state=failed park=200
 close q
 socket c
 socket q
@@ -57,10 +61,10 @@ await gone
 END
 wait $monitor
 got=$(jq -r 'select(.index == 9 and .event != "PRESENT") | .event' "$TEST_DIR/events" | paste -sd ' ')
-[ "$got" = "CREATED READY CHANGED CHANGED PARKED FAILED ATTACHED READY CHANGED FAILED DELETING REMOVED" ] ||
+[ "$got" = "CREATED READY CHANGED CHANGED PARKED CHANGED FAILED ATTACHED READY CHANGED FAILED DELETING REMOVED" ] ||
 	fail "the monitor heard: $got"
 jq -r 'select(.index == 9) | .time' "$TEST_DIR/events" | sort -nc || fail "times are out of order"
 [ "$(jq -r 'select(.index == 9) | .generation' "$TEST_DIR/events" | uniq | wc -l)" = 2 ] || fail "generations"
 states=$(jq -r 'select(.index == 9 and .event != "PRESENT") | .state' "$TEST_DIR/events" | paste -sd ' ')
-[ "$states" = "NEW LIVE LIVE LIVE PARKED FAILED FAILED LIVE LIVE FAILED DELETING REMOVED" ] || fail "states: $states"
+[ "$states" = "NEW LIVE LIVE LIVE PARKED PARKED FAILED FAILED LIVE LIVE FAILED DELETING REMOVED" ] || fail "states: $states"
 r3map umount "$DEV"

@@ -11,8 +11,11 @@ what comes back byte for byte. It knows extended headers, which not all librarie
 	c.read(0, 65536)			-> Answer: data, holes, bytes on the wire, chunks
 	c.disconnect()
 """
+import fcntl
 import socket
 import struct
+import termios
+import time
 
 PATIENCE = 60  # s; only a server that hangs meets it
 
@@ -73,6 +76,11 @@ class Client:
             self.socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError) as error:
             raise Gone() from error
+
+    def wait_taken(self):
+        """Until the server has read all that was said, over a unix socket."""
+        while struct.unpack("i", fcntl.ioctl(self.socket, termios.TIOCOUTQ, b"\0" * 4))[0]:
+            time.sleep(0.01)
 
     def hear(self, length):
         data = b""

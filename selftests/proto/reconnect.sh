@@ -79,13 +79,21 @@ killed_under_load()
 	[ "$(wc -l <"$ERR")" = 6 ] || fail "more lines than that"
 }
 
+# three_busy: requests came over three connections
+three_busy()
+{
+	[ "$(grep -aoE 'connection=[0-9]+ (Read|Write) ' "$TEST_DIR/log" | cut -d' ' -f1 |
+		sort -u | wc -l)" = 3 ]
+}
+
 several_connections()
 {
 	nbd_socket
 	server --filter=delay file "$IMAGE" delay-read=2ms delay-write=2ms
 	info_is "$NBD" channels_max=0
+	: >"$TEST_DIR/log"
 	load random -n 40000 -d 8 -t 3 "$NBD"
-	working
+	wait_until 60 "three connections have requests" three_busy
 	server_kill
 	server --filter=delay file "$IMAGE" delay-read=2ms delay-write=2ms
 	load_status || fail "the load failed"
@@ -107,8 +115,8 @@ hung()
 	qemu-nbd -t -e 0 -f raw -k "$SOCKET" "$IMAGE" &
 	qemu=$!
 	echo $qemu >"$PIDFILE"
-	wait_until 60 "qemu-nbd listens" test -S "$SOCKET"
-	load random -n 300000 -d 32 "$NBD&timeout=1"
+	wait_until 60 "qemu-nbd listens" nbd_server_listens
+	load random -n 300000 -d 32 "$NBD&timeout=5"
 	wait_until 60 "requests come" in_use $qemu
 	kill -STOP $qemu
 	wait_until 60 "the silence is noticed" grep -q 'nothing was heard' "$ERR"

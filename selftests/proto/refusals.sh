@@ -28,10 +28,11 @@ fi
 # something that is no NBD server at all
 requires_program python3
 python3 - "$TEST_DIR/web" <<'END' &
-import socket, sys
+import os, socket, sys
 server = socket.socket(socket.AF_UNIX)
-server.bind(sys.argv[1])
+server.bind(sys.argv[1] + ".new")
 server.listen()
+os.rename(sys.argv[1] + ".new", sys.argv[1])	# there when it can be connected to
 connection = server.accept()[0]
 connection.sendall(b"220 mail.example.com ESMTP ready\r\n" * 10)
 connection.recv(1)

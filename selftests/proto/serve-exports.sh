@@ -305,14 +305,14 @@ ktap_test "systemd is told" notified
 in_flight()
 {
 	image 1M
-	serve_start "delay:400ms:file:$IMAGE"
+	serve_start "delay:2s:file:$IMAGE"
 	python - "$SOCKET" "$SERVER" <<-'END' || return
-		import os, signal, sys, time
+		import os, signal, sys
 		from nbdraw import *
 		c = client(sys.argv[1], "", STRUCTURED)
 		idle = client(sys.argv[1])
 		cookies = [c.request(WRITE, n * 4096, 4096, 0, bytes([n + 1]) * 4096) for n in range(10)]
-		time.sleep(0.1)
+		c.wait_taken()
 		os.kill(int(sys.argv[2]), signal.SIGTERM)
 		for cookie in cookies:
 		    assert not c.answer(cookie).error
@@ -342,7 +342,7 @@ ktap_test "what was written is flushed at the end" flushed
 # The second signal does not wait.
 twice()
 {
-	local status=0 began=$SECONDS
+	local status=0
 	serve_start delay:30s:mem:1M
 	python - "$SOCKET" "$SERVER" <<-'END' || return
 		import os, signal, sys, time
@@ -350,15 +350,19 @@ twice()
 		c = client(sys.argv[1])
 		c.request(FLUSH)
 		c.request(READ, 0, 512)
-		time.sleep(0.1)
+		c.wait_taken()
+		status = "/proc/%s/status" % sys.argv[2]
+		pending = lambda: any(int(line.split()[1], 16) & 1 << signal.SIGTERM - 1
+		                      for line in open(status) if line[:6] in ("SigPnd", "ShdPnd"))
+		began = time.monotonic()
 		os.kill(int(sys.argv[2]), signal.SIGTERM)
-		while open("/proc/%s/status" % sys.argv[2]).read().find("SigCgt") < 0:
-		    pass
-		time.sleep(0.2)
+		while pending():		# or the second one would be the same
+		    time.sleep(0.01)
 		os.kill(int(sys.argv[2]), signal.SIGTERM)
 		assert c.ended()
+		assert time.monotonic() - began < 9	# it waits for 10 s otherwise
 	END
 	wait "$SERVER" || status=$?
-	[ $status != 0 ] && [ $((SECONDS - began)) -lt 9 ]	# it waits for 10 s otherwise
+	[ $status != 0 ]
 }
 ktap_test "a second signal" twice

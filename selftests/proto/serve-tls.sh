@@ -242,7 +242,7 @@ ktap_test "what is said in the clear after STARTTLS" injected
 # Connections that stop in the handshake of TLS, or never begin it.
 stopped()
 {
-	tls_start --tls on --tls-certificates "$c/good" --handshake-timeout 500ms
+	tls_start --tls on --tls-certificates "$c/good" --handshake-timeout 3s
 	python - "$port" <<-'END' || return
 		import sys
 		from nbdraw import *

@@ -47,8 +47,9 @@ r3map umount --force "$DEV"
 nbdkit -U "$TEST_DIR/sock" -P "$TEST_DIR/pid" memory 16M
 cleanup_fn eval "kill \$(cat $TEST_DIR/pid) 2>/dev/null || :"
 wait_until 20 "nbdkit listens" test -S "$TEST_DIR/sock"
-device_mount --no-part-scan --timeout 3s --park 1h "nbd+unix:///?socket=$TEST_DIR/sock"
+device_mount --no-part-scan --park 1h "nbd+unix:///?socket=$TEST_DIR/sock"
 dd if=/dev/urandom of="$DEV" bs=64k count=32 oflag=direct status=none
+r3map set --timeout 3s "$DEV"
 kill -9 "$(cat "$TEST_DIR/pid")"
 timeout 60 dd if="$DEV" of=/dev/null bs=64k count=1 iflag=direct status=none 2>/dev/null &&
 	fail "a read without a server succeeded"
