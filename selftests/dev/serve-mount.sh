@@ -19,7 +19,7 @@ wait_until 20 "the server listens" test -s "$TEST_DIR/uri"
 
 device_mount --queues 2 nbd://127.0.0.1:10901/disk
 fio_run --filename="$DEV" --verify=crc32c --verify_fatal=1 --rw=randwrite --bsrange=4k-256k \
-	--serialize_overlap=1 --size="$(slow 32 8)m" --ioengine=libaio --iodepth=32 --direct=1
+	--serialize_overlap=1 --size="$(slow 64 16)m" --ioengine=libaio --iodepth=32 --direct=1
 mkfs.ext4 -q "$DEV"
 mkdir "$TEST_DIR/mnt"
 mount "$DEV" "$TEST_DIR/mnt"
@@ -71,14 +71,17 @@ cleanup_fn eval 'kill -9 $server 2>/dev/null; wait $server || :'
 server_start
 device_mount "nbds://host@127.0.0.1:10902/kept?tls-psk-file=$TEST_DIR/keys"
 fio_run --filename="$DEV" --verify=crc32c --verify_fatal=1 --rw=randwrite --bs=16k \
-	--size="$(slow 32 8)m" --ioengine=libaio --iodepth=16 --direct=1 \
+	--size="$(slow 64 16)m" --ioengine=libaio --iodepth=16 --direct=1 \
 	--rate_iops="$(slow 400 100)" &	# so that it lasts
 job=$!
-for _ in 1 2; do
+back() { [ "$(grep -c "connected again" "$TEST_DIR/helper.log")" -ge "$1" ]; }
+for n in 1 2; do
 	sleep 1
 	kill -9 $server
 	wait $server || :
 	server_start
+	# a server that lives shorter than a pause between two tries is not found
+	for _ in $(seq 100); do back $n && break; sleep 0.1; done
 done
 wait $job || fail "fio did not survive its server"
 [ "$(device_counter errors)" = 0 ] || fail "errors"
