@@ -19,7 +19,7 @@ wait_until 20 "the server listens" test -s "$TEST_DIR/uri"
 
 device_mount --queues 2 nbd://127.0.0.1:10901/disk
 fio_run --filename="$DEV" --verify=crc32c --verify_fatal=1 --rw=randwrite --bsrange=4k-256k \
-	--serialize_overlap=1 --size="$(slow 64 16)m" --ioengine=libaio --iodepth=32 --direct=1
+	--serialize_overlap=1 --size="$(slow 32 8)m" --ioengine=libaio --iodepth=32 --direct=1
 mkfs.ext4 -q "$DEV"
 mkdir "$TEST_DIR/mnt"
 mount "$DEV" "$TEST_DIR/mnt"

@@ -216,9 +216,10 @@ stall()
 		c = client(where)			# a byte now and then
 		c.request(WRITE, 0, 5000)
 		try:
-		    while True:
+		    for n in range(600):
 		        c.say(b"x")
 		        time.sleep(0.05)
+		    assert False
 		except Gone:
 		    pass
 		c = client(where)			# does not take its answers
