@@ -64,13 +64,22 @@ static int complete_check_one(struct r3map_queue *queue, struct r3map_completion
 	return 0;
 }
 
+static int complete_check_owner(const struct r3map_queue *queue, const struct sock *sk,
+				struct netlink_ext_ack *extack)
+{
+	if (READ_ONCE(queue->socket.sk) == sk)
+		return 0;
+	NL_SET_ERR_MSG(extack, "this socket does not own the queue");
+	return -EPERM;
+}
+
 static int complete_check_head(struct r3map_queue *queue, const struct complete_answer *answer,
 			       struct netlink_ext_ack *extack)
 {
-	if (queue->socket.sk != answer->sk) {
-		NL_SET_ERR_MSG(extack, "this socket does not own the queue");
-		return -EPERM;
-	}
+	int err = complete_check_owner(queue, answer->sk, extack);
+
+	if (err)
+		return err;
 	if (answer->generation && *answer->generation != queue->socket.generation) {
 		NL_SET_ERR_MSG(extack, "the device has another generation now");
 		return -ESTALE;
@@ -202,11 +211,14 @@ static void complete_settle(struct r3map_queue *queue, struct list_head *done, b
 			r3map_slot_free(queue, request->slot);
 		if (complete_status(request)) {
 			queue->counter[R3MAP_A_COUNTER_ERRORS]++;
+			r3map_queue_forget(queue, 1);
 			continue;
 		}
 		complete_count(queue, request);
-		if (!request->flush_first)
+		if (!request->flush_first) {
+			r3map_queue_forget(queue, 1);
 			continue;
+		}
 		r3map_request_next_stage(request);
 		list_del(&request->node);
 		if (!r3map_queue_take_back(queue, request))
@@ -229,6 +241,10 @@ int r3map_queue_complete(struct r3map_queue *queue, struct sock *sk, const u64 *
 	u32 epoch;
 	int err;
 
+	/* Anybody may send this. A stranger gets no further: not to the lock, nor to the counters. */
+	err = complete_check_owner(queue, sk, extack);
+	if (err)
+		return err;
 	spin_lock(&queue->lock);
 	err = complete_check(queue, &answer, extack);
 	if (err) {

@@ -56,6 +56,13 @@ bool r3map_queue_take_back(struct r3map_queue *queue, struct r3map_request *requ
 	return true;
 }
 
+void r3map_queue_forget(struct r3map_queue *queue, u32 nr)
+{
+	lockdep_assert_held(&queue->lock);
+	if (!WARN_ON_ONCE(nr > queue->nr_requests))
+		queue->nr_requests -= nr;
+}
+
 void r3map_queue_lose(struct r3map_queue *queue, struct list_head *lost)
 {
 	struct r3map_request *request;
@@ -63,8 +70,10 @@ void r3map_queue_lose(struct r3map_queue *queue, struct list_head *lost)
 	if (likely(list_empty(lost)))
 		return;
 	spin_lock(&queue->lock);
-	list_for_each_entry(request, lost, node)
+	list_for_each_entry(request, lost, node) {
 		queue->counter[R3MAP_A_COUNTER_ERRORS]++;
+		r3map_queue_forget(queue, 1);
+	}
 	spin_unlock(&queue->lock);
 	r3map_request_end_list(queue->dev, lost, BLK_STS_IOERR);
 }
@@ -239,7 +248,7 @@ void r3map_queue_unbind(struct r3map_queue *queue, enum r3map_gate gate)
 	reserve = queue->reserve;
 	queue->reserve = NULL;
 	sk = queue->socket.sk;
-	queue->socket.sk = NULL;
+	WRITE_ONCE(queue->socket.sk, NULL);
 	spin_unlock(&queue->lock);
 
 	r3map_area_put(area);
@@ -268,6 +277,7 @@ static u32 queue_expire_list(struct r3map_queue *queue, struct list_head *list,
 	}
 	queue->counter[R3MAP_A_COUNTER_TIMEOUTS] += nr;
 	queue->counter[R3MAP_A_COUNTER_ERRORS] += nr;
+	r3map_queue_forget(queue, nr);
 	return nr;
 }
 
@@ -312,7 +322,7 @@ bool r3map_queue_expire(struct r3map_queue *queue, unsigned long timeout)
 		queue_expire_ready(queue, before, &ready);
 		queue->nr_waiting -= queue_expire_list(queue, &queue->waiting, before, &waiting);
 	}
-	busy = queue->nr_waiting || queue->nr_ready || queue->nr_flying;
+	busy = queue->nr_requests;
 	r3map_queue_run(queue, GFP_NOIO);
 
 	r3map_request_end_list(queue->dev, &flying, BLK_STS_TIMEOUT);
@@ -343,6 +353,7 @@ void r3map_queue_exit(struct r3map_queue *queue)
 	if (!queue->dev)
 		return;
 	cancel_delayed_work_sync(&queue->retry);
+	WARN_ON_ONCE(queue->nr_requests);
 	WARN_ON_ONCE(queue->nr_waiting || queue->nr_ready || queue->nr_flying);
 	WARN_ON_ONCE(queue->socket.sk);
 	r3map_slot_exit(queue);

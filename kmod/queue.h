@@ -14,7 +14,8 @@
  *
  * The owner of a request that is on no list is the one task that took it off under the lock: while
  * it copies payload, or ends the bio. Such a task remembers the epoch; when that has changed, the
- * helper it worked for is gone, and slots and area with it.
+ * helper it worked for is gone, and slots and area with it. nr_requests counts those, too, so that
+ * time goes on being looked at while a request is on no list.
  *
  * Credit: one QUEUE_REQUEST message may be unanswered. The helper answers with its number; what
  * has gathered meanwhile goes out in the next one.
@@ -73,6 +74,7 @@ struct r3map_queue {
 	u32 nr_waiting;
 	u32 nr_ready;
 	u32 nr_flying;
+	u32 nr_requests;		/* submitted and not ended: on a list, or with an owner */
 
 	struct r3map_slot *slots;	/* depth of them */
 	u16 *free_slots;		/* stack of nr_free */
@@ -112,7 +114,7 @@ void r3map_queue_set_gate(struct r3map_queue *queue, enum r3map_gate gate);
 /**
  * r3map_queue_expire - fail what is older than @timeout jiffies
  * Context: may sleep.
- * Return: true if requests are left.
+ * Return: true if requests are left, also such as are on no list just now.
  */
 bool r3map_queue_expire(struct r3map_queue *queue, unsigned long timeout);
 
@@ -129,6 +131,8 @@ void r3map_queue_add_flying(struct r3map_queue *queue, struct r3map_request *req
  * if the gate is FAIL; then it is still the owner's, to be ended with r3map_queue_lose().
  */
 bool r3map_queue_take_back(struct r3map_queue *queue, struct r3map_request *request);
+/* @nr requests leave @queue; who owns them ends them next. */
+void r3map_queue_forget(struct r3map_queue *queue, u32 nr);
 /* Ends requests that the caller owns with EIO. Context: the lock is not held. */
 void r3map_queue_lose(struct r3map_queue *queue, struct list_head *lost);
 

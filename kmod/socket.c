@@ -69,7 +69,7 @@ void r3map_socket_bind(struct r3map_socket *socket, struct sock *sk, u32 portid,
 		       struct r3map_device *dev, u64 generation)
 {
 	sock_hold(sk);
-	socket->sk = sk;
+	WRITE_ONCE(socket->sk, sk);	/* read without a lock by complete.c */
 	socket->portid = portid;
 	socket->dev = dev;
 	socket->generation = generation;

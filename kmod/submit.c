@@ -66,6 +66,7 @@ void r3map_queue_submit(struct r3map_queue *queue, struct r3map_request *request
 		r3map_request_end(dev, request, status);
 		return;
 	}
+	queue->nr_requests++;
 	/*
 	 * From here on @request may be gone. It is not held back for a plug: the first one goes at
 	 * once, and those that follow gather for as long as the helper takes to answer.

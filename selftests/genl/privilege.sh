@@ -93,6 +93,7 @@ ktap_test "another network namespace is served, and hears the events" \
 works()
 {
 	[ "$(device_fact generation)" = "$GENERATION" ] && device_is live &&
+		[ "$(device_counter refused)" = 0 ] &&
 		dd if=/dev/zero of="$DEV" bs=1M count=16 oflag=direct status=none
 }
 ktap_test "the device is what it was" works
