@@ -5,7 +5,7 @@
 #ifndef R3MAP_MAIN_H
 #define R3MAP_MAIN_H
 
-#define R3MAP_VERSION "0.1.0"
+#define R3MAP_VERSION "0.2.0"
 
 struct workqueue_struct;
 

@@ -5,7 +5,7 @@
 #
 # What can be said about the tree without running it: shell scripts pass
 # the shell checker, every source starts with its licence, no line ends in blanks,
-# and the module is clean under sparse for the kernel of SPARSE (6.12; empty
+# the version is the same everywhere, and the module is clean under sparse for the kernel of SPARSE (6.12; empty
 # for none). Prints what is wrong, and fails when anything is.
 
 set -uo pipefail
@@ -39,6 +39,14 @@ else
 	echo "shellcheck is missing: install the package shellcheck"
 	bad=1
 fi
+
+version=$(sed -n 's/^VERSION := //p' Makefile)
+while read -r file is; do
+	[ "$is" = "$version" ] || { echo "$file: version $is, but the Makefile says $version"; bad=1; }
+done < <(sed -n 's/^#define R3MAP_VERSION "\(.*\)"$/kmod\/main.h \1/p' kmod/main.h
+	sed -nE 's/^(module|program) +/Documentation\/man\/r3map-features.8 /p' Documentation/man/r3map-features.8)
+[ -e "Documentation/release-notes/$version.rst" ] ||
+	{ echo "Documentation/release-notes/$version.rst is missing"; bad=1; }
 
 SPARSE=${SPARSE-6.12}
 for kernel in $SPARSE; do
