@@ -6,7 +6,7 @@
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/rc.sh"
-requires_program jq
+requires_program jq nbdkit
 
 # limit NAME WANT: what the block layer says
 limit()
@@ -52,6 +52,34 @@ requests=$(($(device_counter reads) - before))
 blkdiscard -f "$DEV"
 [ "$(device_counter discards)" = 16 ] || fail "64 MiB are not 16 discards of 4 MiB"
 r3map umount "$DEV"
+
+# what a server says of its blocks is used as far as a device can: whole pages, physical blocks
+servers=0
+# policy KEY=VALUE...: nbdkit's memory with these limits; sets NBD
+policy()
+{
+	local sock=$TEST_DIR/$((++servers)).sock
+	NBD="nbd+unix:///?socket=$sock"
+	nbdkit -U "$sock" -P "$sock.pid" --filter=blocksize-policy memory 16M "$@" ||
+		fail "nbdkit with $*"
+	cleanup_fn eval "kill $(cat "$sock.pid") || :"
+}
+policy blocksize-minimum=512 blocksize-preferred=64K blocksize-maximum=66048 blocksize-error-policy=error
+device_mount "$NBD"
+limit max_hw_sectors_kb 64
+limit optimal_io_size 65536
+dd if=/dev/urandom of="$TEST_DIR/data" bs=1M count=4 status=none
+dd if="$TEST_DIR/data" of="$DEV" bs=1M oflag=direct status=none
+dd if="$DEV" bs=1M count=4 iflag=direct status=none | cmp - "$TEST_DIR/data"
+r3map umount "$DEV"
+policy blocksize-minimum=512 blocksize-preferred=8K blocksize-maximum=64K
+device_mount --physical-block-size 16384 "$NBD"
+limit optimal_io_size 0
+r3map umount "$DEV"
+policy blocksize-minimum=512 blocksize-preferred=512 blocksize-maximum=2048
+expect_fail r3map mount --daemon "$NBD"
+grep -q "no more than 2048 bytes at once, and a device needs 4096" "$TEST_DIR/stderr" ||
+	fail "it says: $(cat "$TEST_DIR/stderr")"
 
 TRANSPORT=inline device_mount mem:8M
 limit max_hw_sectors_kb 128

@@ -28,6 +28,7 @@
 #define AREA_AUTO(waits)	((waits) ? 4ULL << 20 : 2ULL << 20)
 #define BLOCK_MIN	512U
 #define BLOCK_MAX	4096U
+#define PHYSICAL_AUTO	4096U		/* the module's default */
 
 #define PUT(device, attr, member, value) \
 	((device)->present |= DEVICE_HAS(attr), (device)->member = (value))
@@ -51,6 +52,8 @@ static int parameters_blocks(const struct mount_options *options, const struct b
 {
 	const struct backend_info *info = &backend->info;
 	uint32_t logical = options->logical_block;
+	uint32_t physical = options->physical_block == MOUNT_AUTO ? PHYSICAL_AUTO :
+			    options->physical_block;
 
 	if (logical == MOUNT_AUTO)
 		logical = info->block_min > BLOCK_MIN ? info->block_min : BLOCK_MIN;
@@ -70,7 +73,7 @@ static int parameters_blocks(const struct mount_options *options, const struct b
 		PUT(device, IO_MIN, io_min, options->io_min);
 	if (options->io_opt != MOUNT_AUTO)
 		PUT(device, IO_OPT, io_opt, options->io_opt);
-	else if (info->block_preferred > BLOCK_MAX)
+	else if (info->block_preferred > BLOCK_MAX && !(info->block_preferred % physical))
 		PUT(device, IO_OPT, io_opt, info->block_preferred);
 	return 0;
 }
@@ -79,12 +82,17 @@ static int parameters_max_io(const struct mount_options *options, const struct b
 			     struct device *device, struct error *error)
 {
 	const struct backend_info *info = &backend->info;
+	const uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE);
 	uint32_t max = options->max_io;
 
+	if (info->max_io && info->max_io < page)
+		return error_set(error, -EINVAL,
+				 "%s takes no more than %" PRIu32 " bytes at once, and a device needs %" PRIu32 ": let its server take more",
+				 backend->name, info->max_io, page);
 	if (max == MOUNT_AUTO) {
 		max = options->transport == MOUNT_INLINE ? MAX_IO_INLINE : MAX_IO_SHARED;
 		if (info->max_io && max > info->max_io)
-			max = info->max_io / device->logical_block * device->logical_block;
+			max = info->max_io / page * page;
 	} else if (info->max_io && max > info->max_io) {
 		return error_set(error, -EINVAL,
 				 "%s takes no more than %" PRIu32 " bytes at once: give a smaller --max-io",
