@@ -3,9 +3,9 @@
  * The payload area of one queue: memory of the helper that the module has pinned, and an allocator
  * of page-granular ranges of it.
  *
- * An area is made by r3map_area_pin() with one reference, which the queue it is bound to takes over.
- * Whoever copies without the queue's lock holds a reference of its own; the last one
- * unpins, in a work item, because it may be dropped in the path of memory reclaim.
+ * An area is made by r3map_area_pin() with one reference, which the queue it is bound to takes
+ * over. Whoever copies without the queue's lock holds a reference of its own; the last one unpins,
+ * in a work item, because it may be dropped in the path of memory reclaim.
  *
  * The helper can change these pages at any time. Nothing but payload is ever read from them.
  */

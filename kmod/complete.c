@@ -241,7 +241,7 @@ int r3map_queue_complete(struct r3map_queue *queue, struct sock *sk, const u64 *
 	u32 epoch;
 	int err;
 
-	/* Anybody may send this. A stranger gets no further: not to the lock, nor to the counters. */
+	/* Anybody may send this. A stranger gets no further: to no lock, and to no counter. */
 	err = complete_check_owner(queue, sk, extack);
 	if (err)
 		return err;

@@ -67,16 +67,16 @@ struct r3map_device {
 	u32 timeout;			/* ms */
 	u32 park;			/* ms */
 	u64 park_until;			/* CLOCK_MONOTONIC ns, while PARKED */
-	char *backend;			/* written under open_lock, too, so that is enough to read */
+	char *backend;			/* written under open_lock, too: that is enough to read */
 	struct r3map_socket control;	/* of the helper; sk is NULL while there is none */
 	struct pid *helper;		/* its process, a reference; NULL while there is none */
-	u32 helper_pid;			/* its number in the initial namespace, 0 while there is none */
+	u32 helper_pid;			/* its number in the initial namespace, 0 for none */
 
 	spinlock_t open_lock;		/* guards the next two, and backend for readers */
 	u32 openers;
 	bool closed;			/* nothing can be opened any more */
 
-	unsigned long armed;		/* bit 0: the expire work is on its way; see r3map_device_arm() */
+	unsigned long armed;		/* bit 0: expire is on its way; see r3map_device_arm() */
 	struct delayed_work expire;	/* fails requests that are too old */
 	struct delayed_work park_over;
 	struct work_struct scan;	/* looks for partitions */

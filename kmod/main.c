@@ -53,8 +53,8 @@ err_workqueue:
 static void __exit r3map_exit(void)
 {
 	/*
-	 * First the devices that were left behind, while their end can still be told. New ones cannot
-	 * come: they need a helper, and a helper needs a reference to the module.
+	 * First the devices that were left behind, while their end can still be told. New ones
+	 * cannot come: they need a helper, and a helper needs a reference to the module.
 	 */
 	r3map_device_exit();
 	r3map_netlink_exit();

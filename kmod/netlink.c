@@ -22,6 +22,7 @@ static struct netlink_range_validation range_max_io = { .min = 4096, .max = R3MA
 static struct netlink_range_validation range_timeout = {
 	.min = 10, .max = R3MAP_MAX_TIMEOUT,
 };
+
 static struct netlink_range_validation range_park = { .max = R3MAP_MAX_TIMEOUT };
 static struct netlink_range_validation range_area = {
 	.min = PAGE_SIZE, .max = R3MAP_MAX_AREA,

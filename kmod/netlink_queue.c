@@ -133,7 +133,7 @@ int r3map_netlink_queue_complete(struct sk_buff *skb, struct genl_info *info)
 	u32 nr = 0, number = 0;
 	int err;
 
-	/* Who owns the queue's socket was allowed to at QUEUE_BIND: the socket is the permission. */
+	/* Who owns the queue's socket was allowed to at QUEUE_BIND: it is the permission. */
 	queue = queue_find(info);
 	if (IS_ERR(queue))
 		return PTR_ERR(queue);

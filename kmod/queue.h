@@ -5,7 +5,7 @@
  * Requests are on one of three lists, named by progress:
  *
  *   waiting	no slot or no room in the area yet, or no helper
- *   ready	slot and room are taken, the payload of a write is in place; leaves with the next message
+ *   ready	slot and room are taken, a write's payload is in place; leaves with the next message
  *   flying	in a message that was sent; answered by the helper, or taken back
  *
  *	submit ──► waiting ──► ready ──► flying ──► ended

@@ -2,8 +2,9 @@
 /*
  * From ready to flying: making QUEUE_REQUEST messages and sending them. See queue.h for the credit.
  *
- * A message that cannot be made or sent now is tried again, by a work item that may wait for memory.
- * So that this ends even when all memory waits for us, each queue keeps one message in reserve.
+ * A message that cannot be made or sent now is tried again, by a work item that may wait for
+ * memory. So that this ends even when all memory waits for us, each queue keeps one message in
+ * reserve.
  */
 #include <linux/skbuff.h>
 #include <net/genetlink.h>
@@ -16,8 +17,8 @@
 #include "request.h"
 #include "trace.h"
 
-#define SEND_RESERVE_NR		8		/* requests that the reserve has room for, if shared */
-#define SEND_INLINE_PAYLOAD	65536		/* bytes that one inline message gathers, or one request */
+#define SEND_RESERVE_NR		8		/* requests that fit in the reserve, if shared */
+#define SEND_INLINE_PAYLOAD	65536		/* bytes that an inline message gathers */
 #define SEND_RETRY_MS		5
 
 static void send_retry_later(struct r3map_queue *queue)
@@ -50,7 +51,7 @@ void r3map_queue_retry(struct work_struct *work)
 	struct r3map_queue *queue = container_of(to_delayed_work(work), struct r3map_queue, retry);
 	struct sk_buff *skb;
 
-	/* What would be freed by waiting may be waiting for this message: use the system's reserves. */
+	/* What waiting would free may be waiting for this message: use the system's reserves. */
 	skb = r3map_queue_new_reserve(queue, GFP_NOIO | __GFP_MEMALLOC);
 	spin_lock(&queue->lock);
 	if (!queue->reserve && queue->socket.sk)

@@ -2,9 +2,9 @@
 /*
  * The slots of a queue: what makes a request answerable.
  *
- * A slot is free; taken by a request that is not sent yet; sent; or abandoned: its request timed out,
- * but it stays taken, with its room in the area, until the helper answers or is gone, for only then
- * is it known that nobody writes there any more.
+ * A slot is free; taken by a request that is not sent yet; sent; or abandoned: its request timed
+ * out, but it stays taken, with its room in the area, until the helper answers or is gone, for only
+ * then is it known that nobody writes there any more.
  *
  * The tag that the helper sees is the slot's number and, above it, a sequence number that changes
  * whenever the slot does: an answer that comes twice or too late finds another tag.

@@ -17,7 +17,7 @@ struct sock;
 /* Embedded in a device or a queue, which outlives the binding. */
 struct r3map_socket {
 	struct hlist_node node;		/* the table's lock guards it */
-	struct sock *sk;		/* a reference; NULL: not bound. Its owner's lock guards it */
+	struct sock *sk;		/* a reference, or NULL; the owner's lock guards it */
 	u32 portid;			/* of @sk */
 	struct r3map_device *dev;
 	u64 generation;			/* of @dev when it was bound */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The attributes of a device in sysfs: facts only, all read-only. What changes a device is netlink's.
+ * The attributes of a device in sysfs: facts only, all read-only. What changes a device is
+ * netlink's.
  *
  * dev->lock is not taken: it is held when the disk, and these files with it, is added or given up,
  * and giving up waits for their readers. A number is read as it is at that moment.
@@ -32,6 +33,7 @@ static ssize_t backend_show(struct device *device, struct device_attribute *attr
 	spin_unlock(&dev->open_lock);
 	return n;
 }
+
 /* It may say more than everybody should know. */
 static DEVICE_ATTR_ADMIN_RO(backend);
 

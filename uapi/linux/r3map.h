@@ -7,12 +7,12 @@
  *
  * Life of a device, seen from the helper:
  *
- *   control socket   DEVICE_NEW (parameters)          -> {index, generation}, state NEW, no disk yet
- *   queue socket 0   QUEUE_BIND (queue 0, area)       one socket for every queue, each in its own thread
+ *   control socket   DEVICE_NEW (parameters)     -> {index, generation}, state NEW, no disk yet
+ *   queue socket 0   QUEUE_BIND (queue 0, area)  one socket a queue, each in its own thread
  *   queue socket n   QUEUE_BIND (queue n, area)
- *   control socket   DEVICE_START                     -> /dev/r3mapN answers, state LIVE, event READY
+ *   control socket   DEVICE_START                -> /dev/r3mapN answers, state LIVE, event READY
  *   queue sockets    QUEUE_REQUEST <-, QUEUE_COMPLETE ->   until the device is deleted
- *   any socket       DEVICE_DEL                       -> state DELETING, event REMOVED when all is gone
+ *   any socket       DEVICE_DEL                  -> state DELETING, event REMOVED at the end
  *
  * When the control socket or any queue socket of a helper is closed (the helper died), the device
  * is PARKED or FAILED, and a new helper may take it over with DEVICE_ATTACH in place of DEVICE_NEW.
@@ -51,14 +51,15 @@
  *	the new GENERATION and all parameters; then QUEUE_BIND and DEVICE_START follow.
  * @R3MAP_CMD_DEVICE_START: all queues are bound, serve. Only from the control socket.
  * @R3MAP_CMD_DEVICE_EVENT: sent by the module to group "events".
- * @R3MAP_CMD_QUEUE_BIND: the sending socket becomes the socket of QUEUE of INDEX, GENERATION. The area
- *	should be anonymous memory or a memfd that is populated: what its page faults wait for,
- *	generic netlink waits for.
+ * @R3MAP_CMD_QUEUE_BIND: the sending socket becomes the socket of QUEUE of INDEX, GENERATION. The
+ *	area should be anonymous memory or a memfd that is populated: what its page faults wait
+ *	for, generic netlink waits for.
  * @R3MAP_CMD_QUEUE_REQUEST: sent by the module to a queue's socket: SEQ, REQUESTS and, for WRITEs
  *	of the inline transport, DATA. At most one of these is unanswered at any time.
  * @R3MAP_CMD_QUEUE_COMPLETE: COMPLETIONS and, for READs of the inline transport, DATA. SEQ is the
- *	number of the last QUEUE_REQUEST received: it answers that message, and the next one may come.
- *	GENERATION may be given, and is checked then. COMPLETIONS may be absent: a helper that cannot finish anything at once answers with SEQ alone.
+ *	number of the last QUEUE_REQUEST received: it answers that message, and the next one may
+ *	come. GENERATION may be given, and is checked then. COMPLETIONS may be absent: a helper
+ *	that cannot finish anything at once answers with SEQ alone.
  *	It is refused as a whole, and changes nothing, if any part of it is wrong.
  */
 enum r3map_cmd {
@@ -192,22 +193,22 @@ enum r3map_a_device {
 	R3MAP_A_DEVICE_PHYSICAL_BLOCK,	/* u32: bytes, >= LOGICAL_BLOCK (N; 4096) */
 	R3MAP_A_DEVICE_IO_MIN,		/* u32: bytes (N; PHYSICAL_BLOCK) */
 	R3MAP_A_DEVICE_IO_OPT,		/* u32: bytes, 0 for none (N; 0) */
-	R3MAP_A_DEVICE_MAX_IO,		/* u32: bytes of the largest READ or WRITE (N; 1 MiB, inline 128 KiB) */
-	R3MAP_A_DEVICE_MAX_DISCARD,	/* u32: bytes of the largest DISCARD (N; 1 GiB) */
-	R3MAP_A_DEVICE_MAX_ZEROES,	/* u32: bytes of the largest WRITE_ZEROES (N; 1 GiB) */
+	R3MAP_A_DEVICE_MAX_IO,		/* u32: most bytes of an I/O (N; 1 MiB, inline 128 KiB) */
+	R3MAP_A_DEVICE_MAX_DISCARD,	/* u32: most bytes of a DISCARD (N; 1 GiB) */
+	R3MAP_A_DEVICE_MAX_ZEROES,	/* u32: most bytes of a WRITE_ZEROES (N; 1 GiB) */
 	R3MAP_A_DEVICE_DISCARD_GRANULARITY, /* u32: bytes (N; PHYSICAL_BLOCK) */
 	R3MAP_A_DEVICE_QUEUES,		/* u32 (N; 1) */
 	R3MAP_A_DEVICE_DEPTH,		/* u32: tags of each queue (N; 128) */
 	R3MAP_A_DEVICE_TRANSPORT,	/* u32: enum r3map_transport (N; SHARED) */
-	R3MAP_A_DEVICE_TIMEOUT,		/* u32: ms a request may take with a live helper (N, S; 30000) */
-	R3MAP_A_DEVICE_PARK,		/* u32: ms bios wait for a new helper, 0: not at all (N, S; 60000) */
+	R3MAP_A_DEVICE_TIMEOUT,		/* u32: ms a request may take (N, S; 30000) */
+	R3MAP_A_DEVICE_PARK,		/* u32: ms to wait for a new helper, or 0 (N, S; 60000) */
 	R3MAP_A_DEVICE_PARK_LEFT,	/* u32: ms until parked bios fail; state PARKED only */
-	R3MAP_A_DEVICE_BACKEND,		/* string: what the helper serves (N; A must name the same) */
-	R3MAP_A_DEVICE_FORCE,		/* flag: DEL of a device in use; ATTACH with another BACKEND */
+	R3MAP_A_DEVICE_BACKEND,		/* string: what is served (N; A must name the same) */
+	R3MAP_A_DEVICE_FORCE,		/* flag: DEL when in use; ATTACH with another BACKEND */
 	R3MAP_A_DEVICE_HELPER_PID,	/* u32: process of the control socket, 0 if none */
 	R3MAP_A_DEVICE_OPENERS,		/* u32: how many have the device open */
 	R3MAP_A_DEVICE_IN_FLIGHT,	/* u32: requests at the helper */
-	R3MAP_A_DEVICE_WAITING,		/* u32: requests that wait for a tag, for room or for a helper */
+	R3MAP_A_DEVICE_WAITING,		/* u32: requests that wait for tag, room or helper */
 	R3MAP_A_DEVICE_AREA,		/* u64: bytes of pinned payload area, all queues */
 	R3MAP_A_DEVICE_MEMORY,		/* u64: bytes of kernel tables of this device */
 	R3MAP_A_DEVICE_COUNTERS,	/* nest: enum r3map_a_counter */
@@ -246,7 +247,7 @@ enum r3map_a_queue {
 	R3MAP_A_QUEUE_UNSPEC,
 	R3MAP_A_QUEUE_PAD,
 	R3MAP_A_QUEUE_INDEX,		/* u32: of the device */
-	R3MAP_A_QUEUE_GENERATION,	/* u64: of the device, as DEVICE_NEW or DEVICE_ATTACH told it */
+	R3MAP_A_QUEUE_GENERATION,	/* u64: as DEVICE_NEW or DEVICE_ATTACH told it */
 	R3MAP_A_QUEUE_QUEUE,		/* u32: 0 to QUEUES - 1 */
 	R3MAP_A_QUEUE_AREA_ADDR,	/* u64: BIND: page-aligned address in the sender's memory */
 	R3MAP_A_QUEUE_AREA_SIZE,	/* u64: BIND: bytes, whole pages, at least MAX_IO */
@@ -268,7 +269,7 @@ enum r3map_op {
 };
 
 /* Flags of struct r3map_desc. */
-#define R3MAP_DESC_FUA		(1U << 0)	/* WRITE, WRITE_ZEROES: durable before it is completed */
+#define R3MAP_DESC_FUA		(1U << 0)	/* WRITE, WRITE_ZEROES: be durable first */
 #define R3MAP_DESC_NO_UNMAP	(1U << 1)	/* WRITE_ZEROES: keep the space allocated */
 #define R3MAP_DESC_REISSUED	(1U << 2)	/* an earlier helper was given this request, too */
 #define R3MAP_DESC_SWAP		(1U << 3)	/* swap traffic: answering must not need memory */
@@ -301,7 +302,8 @@ struct r3map_desc {
  * @tag: of the request.
  * @error: 0, or a negative errno.
  * @bytes: with @error 0, the bytes of payload that were read or written: @length of the request.
- *	Fewer is a short transfer and fails the bio with EIO; more is refused. 0 for other operations.
+ *	Fewer is a short transfer and fails the bio with EIO; more is refused. 0 for other
+ *	operations.
  */
 struct r3map_completion {
 	__u64 tag;
