@@ -102,7 +102,7 @@ help:
 	@echo 'make install    program, man pages, completion, header; DESTDIR= PREFIX=/usr/local'
 	@echo 'make uninstall  takes these away again'
 	@echo 'make dkms-install   the module for every kernel this machine gets'
-	@echo 'make style      shellcheck, SPDX lines, whitespace, sparse'
+	@echo 'make style      shellcheck, SPDX lines, whitespace, checkpatch, sparse'
 	@echo 'make clean      what was built in this tree; the cache stays in $${R3MAP_CACHE:-~/.cache/r3map}'
 
 endif

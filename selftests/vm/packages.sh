@@ -24,7 +24,7 @@ declare -A PACKAGES=(
 	[peers]="python3 python3-yaml nbdkit nbd-client nbd-server libnbd-bin python3-libnbd qemu-utils fio
 		e2fsprogs xfsprogs fdisk sqlite3 jq netcat-openbsd gnutls-bin strace"
 	# style, documentation, packaging
-	[dev]="sparse shellcheck clang-format dkms man-db groff"
+	[dev]="sparse shellcheck perl clang-format dkms man-db groff"
 	# fuzzing and sanitizers: 14 MB to fetch, 113 MB on the disk
 	[fuzz]="clang libclang-rt-14-dev valgrind"
 )
