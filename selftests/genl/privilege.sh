@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # This test will call as nobody, with CAP_NET_ADMIN alone, from another user namespace
-# and from another network namespace; only real CAP_SYS_ADMIN is served, anywhere.
+# and from another network namespace; only real CAP_SYS_ADMIN is served, anywhere, but for
+# answers, which the queue's own socket may give without.
 
 # shellcheck disable=SC2016 # $DEV is the peer's to expand
 # shellcheck source-path=SCRIPTDIR
@@ -54,7 +55,7 @@ END
 chmod -R a+rX "$TEST_DIR"
 drop=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 peer=$(command -v peer)
-ktap_plan 8
+ktap_plan 9
 ktap_test "nobody is refused" "${drop[@]}" --inh-caps=-all "$peer" <"$TEST_DIR/script"
 ktap_test "CAP_NET_ADMIN is not enough" \
 	"${drop[@]}" --inh-caps=-all,+net_admin --ambient-caps=-all,+net_admin "$peer" <"$TEST_DIR/script"
@@ -88,6 +89,27 @@ ktap_test "CAP_SYS_ADMIN is enough" \
 	c new size=16M
 	c del
 	END
+# 21 is CAP_SYS_ADMIN
+answers()
+{
+	peer <<-'END' || return
+	socket c
+	socket q
+	map a 4M
+	c new index=99 size=16M park=0 flags=0x2e
+	q bind queue=0 area_addr=@a area_size=4M
+	c start
+	nocap 21
+	!EPERM c features
+	!EPERM c complete queue=0 seq=0
+	serve dd if=/dev/zero of=$DEV bs=64k count=4 oflag=direct status=none
+	!EPERM c del
+	END
+	wait_until 30 "it has lost its helper" grep -qx failed /sys/block/r3map99/r3map/state
+	r3map umount /dev/r3map99
+}
+cleanup_fn device_remove /dev/r3map99
+ktap_test "answers need the queue's socket and no capability" answers
 ktap_test "another network namespace is served, and hears the events" \
 	unshare -n "$peer" <"$TEST_DIR/granted"
 works()

@@ -60,7 +60,8 @@
  *	number of the last QUEUE_REQUEST received: it answers that message, and the next one may
  *	come. GENERATION may be given, and is checked then. COMPLETIONS may be absent: a helper
  *	that cannot finish anything at once answers with SEQ alone.
- *	It is refused as a whole, and changes nothing, if any part of it is wrong.
+ *	It is refused as a whole, and changes nothing, if any part of it is wrong. Unlike all
+ *	other commands it needs no capability, but the very socket that QUEUE_BIND was sent from.
  */
 enum r3map_cmd {
 	R3MAP_CMD_UNSPEC,
