@@ -50,6 +50,8 @@ await state=parked helper_pid=0
 !EPERM q0 complete queue=0 seq=0
 !EPERM c start
 !EINVAL c attach size=32M
+!EINVAL c attach size=128M
+!EINVAL c attach size=32M force
 !EINVAL c attach backend=other:
 !ESTALE c attach generation=-1
 !ESTALE c attach generation=+1

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # This test will try to take over a device that is alive, with another backend, with one
-# of another size, and twice at once: one helper wins, nothing else changes.
+# of a smaller size, and twice at once: one helper wins, nothing else changes.
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/rc.sh"
@@ -41,3 +41,8 @@ for i in 1 2 3 4; do wait "${pids[i]}" || :; done
 device_is live || fail "it is $(device_sysfs state)"
 dd if=/dev/zero of="$DEV" bs=1M count=8 oflag=direct status=none
 [ "$(device_sysfs backend)" = mem:8M ] || fail "backend: $(device_sysfs backend)"
+
+# a larger one will do, and changes nothing
+device_kill
+device_recover "file:$TEST_DIR/large" --force || fail "a larger backend"
+[ "$(device_fact size)" = $((8 << 20)) ] || fail "the size is now $(device_fact size)"

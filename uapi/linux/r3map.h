@@ -48,7 +48,9 @@
  * @R3MAP_CMD_DEVICE_DEL: delete INDEX, GENERATION. Refused with EBUSY while somebody has the
  *	device open, unless FORCE is given. Returns at once; event REMOVED tells the end.
  * @R3MAP_CMD_DEVICE_ATTACH: take over INDEX, GENERATION, whose helper is gone. The reply carries
- *	the new GENERATION and all parameters; then QUEUE_BIND and DEVICE_START follow.
+ *	the new GENERATION and all parameters; then QUEUE_BIND and DEVICE_START follow. The device
+ *	keeps its size: SIZE may be given, and must then be that of the device, with FORCE, too.
+ *	That the backend is large enough is for the helper to know.
  * @R3MAP_CMD_DEVICE_START: all queues are bound, serve. Only from the control socket.
  * @R3MAP_CMD_DEVICE_EVENT: sent by the module to group "events".
  * @R3MAP_CMD_QUEUE_BIND: the sending socket becomes the socket of QUEUE of INDEX, GENERATION. The
@@ -188,7 +190,7 @@ enum r3map_a_device {
 	R3MAP_A_DEVICE_STATE_TIME,	/* u64: CLOCK_MONOTONIC ns of the last change of state */
 	R3MAP_A_DEVICE_EVENT,		/* u32: enum r3map_event, events only */
 	R3MAP_A_DEVICE_TIME,		/* u64: CLOCK_MONOTONIC ns of this message */
-	R3MAP_A_DEVICE_SIZE,		/* u64: bytes, a multiple of LOGICAL_BLOCK (N, S, A) */
+	R3MAP_A_DEVICE_SIZE,		/* u64: bytes, whole LOGICAL_BLOCKs (N, S; A: as it is) */
 	R3MAP_A_DEVICE_FLAGS,		/* u32: R3MAP_DEVICE_* (N; S: only READ_ONLY may differ) */
 	R3MAP_A_DEVICE_LOGICAL_BLOCK,	/* u32: bytes, 512 to 4096 (N; 512) */
 	R3MAP_A_DEVICE_PHYSICAL_BLOCK,	/* u32: bytes, >= LOGICAL_BLOCK (N; 4096) */
