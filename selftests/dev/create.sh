@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # This test will make eight devices at once, on chosen and on free numbers, and
-# see that list, show and sysfs tell the same of each, and that none sees another's data.
+# see that list, show and sysfs tell the same of each, and use all of them at the same time:
+# none sees another's data.
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/rc.sh"
@@ -40,9 +41,37 @@ for DEV in $(device_all); do
 		done
 	done
 	[ "$(<"/sys/block/$NAME/size")" = $((1 << 11)) ] || fail "size of $DEV"
-	head -c 1M < <(yes "$DEV" || :) >"$TEST_DIR/data"
-	dd if="$TEST_DIR/data" of="$DEV" bs=64k oflag=direct status=none
+done
+
+# use NAME: fill the device and read it back, over and over; nobody begins before all are there,
+# and nobody ends before all have begun
+use()
+{
+	local round
+	trap - ERR
+	dd if=/dev/urandom of="$TEST_DIR/$1" bs=64k count=16 status=none || return
+	touch "$TEST_DIR/ready.$1"
+	wait_until 60 "all eight are ready" all_are ready
+	for ((round = 0; round < $(slow 4 1); round++)); do
+		dd if="$TEST_DIR/$1" of="/dev/$1" bs=16k oflag=direct status=none || return
+		touch "$TEST_DIR/begun.$1"
+		wait_until 60 "all eight have begun" all_are begun
+		dd if="/dev/$1" bs=64k iflag=direct status=none | cmp - "$TEST_DIR/$1" || return
+		dd if="$TEST_DIR/$1" of="/dev/$1" bs=4k conv=fsync status=none || return
+	done
+}
+all_are() { [ "$(find "$TEST_DIR" -name "$1.*" | wc -l)" = 8 ]; }
+pids=()
+for DEV in $(device_all); do
+	use "${DEV#/dev/}" >"$TEST_DIR/said.${DEV#/dev/}" 2>&1 &
+	pids+=("$!:${DEV#/dev/}")
+done
+for pid in "${pids[@]}"; do
+	wait "${pid%%:*}" || { cat "$TEST_DIR/said.${pid#*:}"; fail "${pid#*:}: see above"; }
 done
 for DEV in $(device_all); do
-	head -c 1M < <(yes "$DEV" || :) | cmp - "$DEV" || fail "$DEV has another's data"
+	NAME=${DEV#/dev/}
+	dd if="$DEV" bs=64k iflag=direct status=none | cmp - "$TEST_DIR/$NAME" ||
+		fail "$DEV has another's data"
+	[ "$(device_counter errors)" = 0 ] || fail "$DEV: $(device_counter errors) errors"
 done
