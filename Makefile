@@ -26,16 +26,20 @@ COMPDIR := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 INCDIR  := $(DESTDIR)$(PREFIX)/include/linux
 MAN     := $(wildcard Documentation/man/*.[1-8])
 NO_KDIR := no kernel headers in $(KDIR): install linux-headers-$(shell uname -r), or give KDIR=
+# root gets those of the running kernel where Debian has them; whoever gives KDIR= has his own
+HEADERS := $(if $(filter file,$(origin KDIR)),[ -e '$(KDIR)/Makefile' ] || selftests/vm/packages.sh headers,:)
 
 .DEFAULT_GOAL := all
 .PHONY: all module user check demo bench vm-shell install uninstall \
 	dkms-install style clean help
 
 all: user
+	@$(HEADERS)
 	@if [ -e '$(KDIR)/Makefile' ]; then $(MAKE) --no-print-directory module; \
 	else echo 'The program is built, the module is not: $(NO_KDIR).'; fi
 
 module:
+	@$(HEADERS)
 	@[ -e '$(KDIR)/Makefile' ] || { echo 'make module: $(NO_KDIR).' >&2; exit 1; }
 	$(MAKE) -C $(KDIR) M=$(CURDIR) W=1 $(if $(WERROR),KCFLAGS=-Werror) modules
 
@@ -69,8 +73,8 @@ uninstall:
 	@for m in $(MAN); do rm -fv $(MANDIR)/man$${m##*.}/$${m##*/}; done
 
 dkms-install:
-	@command -v $(firstword $(DKMS)) >/dev/null || \
-		{ echo 'make dkms-install: dkms is missing: install the package dkms.' >&2; exit 1; }
+	@command -v $(firstword $(DKMS)) >/dev/null || selftests/vm/packages.sh dkms
+	@$(if $(DKMS_KERNEL),:,$(HEADERS))
 	rm -rf $(DKMS_SOURCE)/r3map-$(VERSION)
 	mkdir -p $(DKMS_SOURCE)/r3map-$(VERSION)
 	find Kbuild Makefile COPYING dkms.conf kmod uapi -type f \

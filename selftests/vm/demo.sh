@@ -38,6 +38,7 @@ if [ "$host" = 1 ]; then
 	why=''
 	[ "$(id -u)" = 0 ] || why="you are not root"
 	[ -e /proc/modules ] || why="this kernel cannot load modules"
+	[ -n "$why" ] || [ -e "/lib/modules/$(uname -r)/build/Makefile" ] || "$here/packages.sh" headers
 	[ -e "/lib/modules/$(uname -r)/build/Makefile" ] ||
 		why="${why:-there are no headers of $(uname -r)}"
 	if [ -n "$why" ]; then
