@@ -64,6 +64,20 @@ run_load()
 	if [ -n "${R3MAP_KO:-}" ]; then insmod "$R3MAP_KO"; else modprobe r3map; fi
 }
 
+# run_unload: rmmod; what a test has killed may hold the module until it has ended, a leaked
+# reference holds it for ever
+run_unload()
+{
+	local why end=$((SECONDS + 10 * ${TEST_SLOW:-1}))
+	until why=$(timeout 60 rmmod r3map 2>&1); do
+		[ $SECONDS -lt $end ] || {
+			echo "$why ($(cat /sys/module/r3map/refcnt 2>/dev/null) references)"
+			return 1
+		}
+		sleep 0.1
+	done
+}
+
 # run_after: what must hold after a test of the module; prints what does not
 run_after()
 {
@@ -78,7 +92,7 @@ run_after()
 	fi
 	run_loadable || return $bad
 	if [ -d /sys/module/r3map ]; then
-		if ! timeout 60 rmmod r3map 2>&1; then
+		if ! run_unload; then
 			echo "the module cannot be unloaded"
 			bad=1
 		elif ! run_load 2>&1; then
