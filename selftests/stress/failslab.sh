@@ -83,5 +83,5 @@ try()
 
 for part in make attach end; do
 	try $part shared 'area_addr=@a area_size=1M'
+	try $part inline ''
 done
-try make inline ''
