@@ -21,7 +21,8 @@ echo +memory >/sys/fs/cgroup/cgroup.subtree_control
 mkdir $cgroup
 cleanup_fn rmdir $cgroup
 # 6.1 has no cgroup.kill; what a failure leaves in there must not keep the file system busy
-cleanup_fn eval "xargs -r kill -9 <$cgroup/cgroup.procs; sleep 1"
+empty() { ! grep -q . $cgroup/cgroup.procs; }
+cleanup_fn eval "xargs -r kill -9 <$cgroup/cgroup.procs; wait_until 30 '$cgroup is empty' empty"
 # the limit that throttles; at the one that kills, a cgroup full of dirty pages is just killed
 echo 16M >$cgroup/memory.high
 echo 96M >$cgroup/memory.max
