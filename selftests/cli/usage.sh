@@ -92,6 +92,8 @@ cases=(
 	"--max-requests 65537 is out of range | r3map serve --max-requests 65537 mem:1M"
 	"--max-payload 65M is out of range | r3map serve --max-payload 65M mem:1M"
 	"--max-payload 4095 is out of range | r3map serve --max-payload 4095 mem:1M"
+	"--max-name 0 is out of range | r3map serve --max-name 0 mem:1M"
+	"--max-name 4097 is out of range | r3map serve --max-name 4097 mem:1M"
 	"--max-memory must be at least --max-payload | r3map serve --max-memory 16M mem:1M"
 	"--max-connections 0 is out of range | r3map serve --max-connections 0 mem:1M"
 	"--handshake-timeout 0 is out of range | r3map serve --handshake-timeout 0 mem:1M"

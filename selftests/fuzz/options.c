@@ -2,8 +2,8 @@
 /*
  * The server's half of the handshake: whatever a client haggles, every option gets replies with its
  * own number and one that ends them, of a form that the client's own reader takes; bounds on how
- * many and how long options are hold; after a GO that was granted requests are served, by another
- * thread where the export belongs to one.
+ * many and how long options and names are hold; after a GO that was granted requests are served, by
+ * another thread where the export belongs to one.
  *
  * Input: a byte for TLS and the sockets, then a script. In the phase of TLS and of requests what
  * is said goes to those; they have targets and libraries of their own.
@@ -18,6 +18,7 @@
 
 struct said {
 	uint32_t option;
+	uint32_t length;		/* of its data */
 	size_t end;			/* where the next one begins */
 	bool last;
 };
@@ -84,7 +85,7 @@ static void sent_read(void)
 		read_to += sizeof(struct nbd_option_header) + length;
 		last = is_last(option, length);
 		go_said |= option == NBD_OPT_GO;
-		said[said_count++] = (struct said) { option, read_to, last };
+		said[said_count++] = (struct said) { option, length, read_to, last };
 	}
 }
 
@@ -124,6 +125,24 @@ static void data_look(uint32_t option, uint32_t type, struct nbd_reader *from)
 	CLAIM(!from->failed);
 }
 
+/* Bytes of the export's name in an option that was answered; 0: it has none. */
+static uint32_t name_said(const struct said *of)
+{
+	struct nbd_reader from = { .at = sent + of->end - of->length, .left = of->length };
+
+	switch (of->option) {
+	case NBD_OPT_EXPORT_NAME:
+		return of->length;
+	case NBD_OPT_INFO:
+	case NBD_OPT_GO:
+	case NBD_OPT_LIST_META_CONTEXT:
+	case NBD_OPT_SET_META_CONTEXT:
+		return nbd_get32(&from);
+	default:
+		return 0;
+	}
+}
+
 /* One reply. Returns its bytes, 0 if it is not all there. */
 static size_t reply_look(const char *at, size_t length)
 {
@@ -142,7 +161,11 @@ static size_t reply_look(const char *at, size_t length)
 	from.left = data;
 	data_look(option, type, &from);
 	if (type == NBD_REP_ACK || (type & NBD_REP_ERROR)) {
-		said_answered++;
+		const struct said *of = &said[said_answered++];
+		bool long_name = name_said(of) > server.limits.name;
+
+		CLAIM(!long_name || type != NBD_REP_ACK);
+		CLAIM(type != NBD_REP_ERR_TOO_BIG || long_name || of->length > SERVE_OPTION_MAX);
 		over = type == NBD_REP_ACK && (option == NBD_OPT_GO || option == NBD_OPT_ABORT ||
 					       option == NBD_OPT_STARTTLS);
 	}
@@ -171,7 +194,7 @@ static size_t answers_look(const char *from, size_t length)
 			       (zeroes ? NBD_EXPORT_NAME_ZEROES : 0);
 			if (length - at < used)
 				return at;
-			said_answered++;
+			CLAIM(name_said(&said[said_answered++]) <= server.limits.name);
 			over = true;
 		} else {
 			used = reply_look(from + at, length - at);

@@ -23,6 +23,7 @@
 #include "tls/credentials.h"
 
 #define REGION		(256u << 10)	/* bytes of an export */
+#define NAME_MOST	8u		/* bytes of an export's name; a script has longer ones */
 #define PAYLOAD		(64u << 10)	/* of a request, at most */
 #define SENT_MAX	(4u << 20)	/* bytes that a script may say */
 #define PIECES_MAX	200u		/* pieces that it may split them into */
@@ -136,8 +137,8 @@ static void server_make(void)
 
 	log_watch();
 	server.limits = (struct serve_limits) {
-		.connections = 4, .export_connections = 2, .options = 16, .payload = PAYLOAD,
-		.requests = 8, .memory = 2 * PAYLOAD, .handshake = 600000, .stall = 600000,
+		.connections = 4, .export_connections = 2, .options = 16, .name = NAME_MOST,
+		.payload = PAYLOAD, .requests = 8, .memory = 2 * PAYLOAD, .handshake = 600000, .stall = 600000,
 		.idle = 600000,
 	};
 	list = calloc(EXPORTS, sizeof(*list));

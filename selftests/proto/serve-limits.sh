@@ -8,7 +8,7 @@
 . "$(dirname "$0")/../lib/test.sh"
 . "$(dirname "$0")/rc.sh"
 requires_program nbdinfo python3
-ktap_plan 9
+ktap_plan 10
 
 # client_script: Python on stdin, with the socket of the server as "where"
 client_script()
@@ -102,6 +102,36 @@ options()
 	said 'more than 7 options'	# 5, and 2 for the export
 }
 ktap_test "--max-options" options
+
+name()
+{
+	serve_refuses 1 'has 5 bytes, at most 4 are allowed (--max-name)' --max-name 4 disk1=mem:1M
+	serve_start --max-name 4 disk=mem:1M
+	client_script <<-'END' || return
+		TOO_BIG = ERR | 9
+		for option in INFO, GO:
+		    c = Client(where)
+		    c.greet()
+		    assert c.verdict(STRUCTURED) == ACK
+		    assert c.context("disk1")[-1][0] == TOO_BIG
+		    assert c.go("disk1", option)[-1][0] == TOO_BIG
+		    assert c.go("none", option)[-1][0] == ERR_UNKNOWN
+		    assert c.context("disk")[-1][0] == ACK
+		    assert c.go("disk")[-1][0] == ACK
+		    assert not c.read(0, 512).error
+		    c.disconnect()
+		c = Client(where)
+		c.greet()
+		c.export_name("disk", False)
+		c.disconnect()
+		c = Client(where)
+		c.greet()
+		c.option_say(EXPORT_NAME, b"disk1")
+		assert c.ended()
+	END
+	said 'by a name of 5 bytes'
+}
+ktap_test "--max-name" name
 
 payload()
 {

@@ -40,6 +40,7 @@ static const struct serve_limits generous = {
 	.connections = 4096,
 	.export_connections = 4096,
 	.options = 64,
+	.name = NBD_MAX_STRING,
 	.payload = 32 * MIB,
 	.requests = 64,
 	.memory = 32 * MIB,
@@ -69,8 +70,7 @@ static void server_begin(struct server *s, const struct serve_limits *limits,
 
 	*s = (struct server) { .limits = *limits, .tls = TLS_OFF, .thread_count = THREADS };
 	for (; *specs; specs++) {
-		if (exports_add(&s->exports, *specs, limits->payload,
-				!strncmp(*specs, "ro=", 3), &error))
+		if (exports_add(&s->exports, *specs, limits, !strncmp(*specs, "ro=", 3), &error))
 			fail_msg("%s", error.text);
 		if (!strncmp(*specs, "alone=", 6))
 			s->exports.list[s->exports.count - 1].backend->info.channels_max = 1;
@@ -549,6 +549,73 @@ static void malformed_options(void **state)
 	assert_int_equal(option_verdict(0xffffffff, "", 0), NBD_REP_ERR_UNSUP);
 	assert_int_equal(option_verdict(NBD_OPT_STARTTLS, "", 0), NBD_REP_ERR_POLICY);
 	assert_int_equal(option_verdict(NBD_OPT_STARTTLS, "x", 1), NBD_REP_ERR_INVALID);
+}
+
+/* A client of @s says @option of export @name. Returns the verdict; the handshake goes on. */
+static uint32_t name_verdict(struct server *s, uint32_t option, const char *name)
+{
+	int fd = client_of(s);
+	uint32_t verdict;
+	char *at = data;
+
+	*(uint32_t *)at = htobe32((uint32_t)strlen(name));
+	at = stpcpy(at + 4, name);
+	memset(at, 0, 4);		/* no query; or the number of wishes has two bytes */
+	at += option == NBD_OPT_INFO || option == NBD_OPT_GO ? 2 : 4;
+	greet(fd, NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES);
+	wire.used = 0;
+	wire_option(&wire, NBD_OPT_STRUCTURED_REPLY, "", 0);
+	wire_option(&wire, option, data, (uint32_t)(at - data));
+	assert_true(wire_say(fd, &wire));
+	assert_int_equal(hear_verdict(fd, NBD_OPT_STRUCTURED_REPLY), NBD_REP_ACK);
+	verdict = hear_verdict(fd, option);
+	if (option != NBD_OPT_GO || verdict != NBD_REP_ACK) {
+		wire_go(&wire, NBD_OPT_GO, "disk");
+		assert_true(wire_say(fd, &wire));
+		assert_int_equal(hear_verdict(fd, NBD_OPT_GO), NBD_REP_ACK);
+	}
+	leave(fd, STRUCTURED);
+	return verdict;
+}
+
+static void names_that_are_longer_than_allowed(void **state)
+{
+	static const char *const specs[] = { "disk=mem:64M", NULL };
+	static const uint32_t options[] = {
+		NBD_OPT_INFO, NBD_OPT_GO, NBD_OPT_LIST_META_CONTEXT, NBD_OPT_SET_META_CONTEXT,
+	};
+	static struct server strict;
+	struct serve_limits limits = generous;
+	struct error error = { 0 };
+	unsigned int i;
+	int fd;
+
+	(void)state;
+	limits.name = 4;
+	server_begin(&strict, &limits, specs);
+	for (i = 0; i < 4; i++) {
+		assert_int_equal(name_verdict(&strict, options[i], "disk"), NBD_REP_ACK);
+		assert_int_equal(name_verdict(&strict, options[i], ""), NBD_REP_ACK);
+		assert_int_equal(name_verdict(&strict, options[i], "dish"), NBD_REP_ERR_UNKNOWN);
+		assert_int_equal(name_verdict(&strict, options[i], "disk1"), NBD_REP_ERR_TOO_BIG);
+	}
+	for (i = 0; i < 2; i++) {
+		fd = client_of(&strict);
+		greet(fd, NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES);
+		wire_option(&wire, NBD_OPT_EXPORT_NAME, "disk1", 4 + i);
+		assert_true(wire_say(fd, &wire));
+		if (i == 0) {
+			assert_true(hear64(fd) == SIZE);
+			hear16(fd);
+			leave(fd, SIMPLE);
+		} else {
+			hear_end(fd, false);
+		}
+	}
+	assert_int_equal(exports_add(&strict.exports, "disk1=mem:1M", &limits, false, &error),
+			 -EINVAL);
+	assert_non_null(strstr(error.text, "'disk1' has 5 bytes, at most 4"));
+	server_end(&strict);
 }
 
 static void many_queries(void **state)
@@ -1238,6 +1305,7 @@ int main(void)
 		CASE(beginnings_that_are_none),
 		CASE(long_options),
 		CASE(malformed_options),
+		CASE(names_that_are_longer_than_allowed),
 		CASE(many_queries),
 		CASE(options_without_end),
 		CASE(headers_are_agreed_on_once),

@@ -6,6 +6,7 @@
 
 #include "cmd/cmd.h"
 #include "lib/error.h"
+#include "nbd/protocol.h"
 #include "serve/serve.h"
 
 static const char *const words_tls[] = {
@@ -18,6 +19,7 @@ static const struct serve_options serve_defaults = {
 		.connections = 1024,
 		.export_connections = 256,
 		.options = 64,
+		.name = NBD_MAX_STRING,
 		.payload = 32u << 20,
 		.requests = 1024,
 		.memory = 64u << 20,
@@ -75,6 +77,8 @@ static const struct opt serve_opts[] = {
 	  .help = "payloads of a connection that are under way (default: 64M)" },
 	{ OPT_U32, "max-options", 0, S(limits.options), .value = "N", .min = 1,
 	  .help = "options in one handshake, and two for each export (default: 64)" },
+	{ OPT_U32, "max-name", 0, S(limits.name), .value = "N", .min = 1, .max = NBD_MAX_STRING,
+	  .help = "bytes of an export's name (default: 4096)" },
 	{ OPT_TIME, "handshake-timeout", 0, S(limits.handshake), .value = "TIME", .min = 1,
 	  .help = "a handshake may take so long (default: 10s)" },
 	{ OPT_TIME, "stall-timeout", 0, S(limits.stall), .value = "TIME", .min = 1,

@@ -9,6 +9,8 @@
 #include "lib/error.h"
 #include "serve/export.h"
 
+#define NAME_TOLD	32	/* bytes of one that is too long; enough to recognise it by */
+
 /* "NAME=BACKEND": a '=' behind the scheme's colon belongs to the backend. */
 static const char *backend_part(const char *spec)
 {
@@ -27,8 +29,8 @@ static uint32_t payload_fit(const struct backend_info *info, uint32_t payload)
 	return payload & ~(info->block_min - 1);
 }
 
-int exports_add(struct exports *exports, const char *spec, uint32_t payload, bool read_only,
-		struct error *error)
+int exports_add(struct exports *exports, const char *spec, const struct serve_limits *limits,
+		bool read_only, struct error *error)
 {
 	const char *backend = backend_part(spec);
 	size_t length = backend == spec ? 0 : (size_t)(backend - spec) - 1;
@@ -37,9 +39,11 @@ int exports_add(struct exports *exports, const char *spec, uint32_t payload, boo
 	char *name;
 	int code;
 
-	if (length > NBD_MAX_STRING)
-		return error_set(error, -EINVAL, "an export's name has at most %u bytes",
-				 NBD_MAX_STRING);
+	if (length > limits->name)
+		return error_set(error, -EINVAL,
+				 "the name of export '%.*s%s' has %zu bytes, at most %u are allowed (--max-name)",
+				 length > NAME_TOLD ? NAME_TOLD : (int)length, spec,
+				 length > NAME_TOLD ? "..." : "", length, limits->name);
 	name = strndup(spec, length);
 	list = reallocarray(exports->list, exports->count + 1, sizeof(*list));
 	if (list)
@@ -68,7 +72,7 @@ int exports_add(struct exports *exports, const char *spec, uint32_t payload, boo
 	export->name = name;
 	export->index = exports->count++;
 	export->read_only = read_only || export->backend->info.read_only;
-	export->payload_max = payload_fit(&export->backend->info, payload);
+	export->payload_max = payload_fit(&export->backend->info, limits->payload);
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 
 #include "backend/backend.h"
 #include "nbd/request.h"
+#include "serve/limits.h"
 
 struct error;
 
@@ -38,11 +39,11 @@ struct exports {
 };
 
 /*
- * Opens @spec, "NAME=BACKEND" or "BACKEND" (the export without a name), and adds it. @payload: the
- * largest payload that the server takes. Returns 0 or a negative errno with a sentence.
+ * Opens @spec, "NAME=BACKEND" or "BACKEND" (the export without a name), and adds it, within
+ * @limits of name and payload. Returns 0 or a negative errno with a sentence.
  */
-int exports_add(struct exports *exports, const char *spec, uint32_t payload, bool read_only,
-		struct error *error);
+int exports_add(struct exports *exports, const char *spec, const struct serve_limits *limits,
+		bool read_only, struct error *error);
 /*
  * After the last exports_add(): "" means @name, or the export without a name, or the only one.
  * @threads: how many threads there will be. Returns 0 or -ENOENT with a sentence.

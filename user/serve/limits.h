@@ -12,6 +12,7 @@ struct serve_limits {
 	uint32_t connections;		/* in all */
 	uint32_t export_connections;	/* to one export */
 	uint32_t options;		/* in one handshake */
+	uint32_t name;			/* bytes of an export's, at most NBD_MAX_STRING */
 	uint32_t payload;		/* bytes of a READ's or WRITE's payload */
 	uint32_t requests;		/* of one connection, under way or not yet answered */
 	uint64_t memory;		/* bytes of payloads of one connection, at least payload */

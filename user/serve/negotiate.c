@@ -171,6 +171,23 @@ static bool query_matches(const char *query, size_t length, bool listing)
 	       (listing && length == strlen("base:") && !memcmp(query, "base:", length));
 }
 
+/* The export that the option names, in n->name; NULL: there is none, and the client was told. */
+static struct export *export_named(struct peer *peer, uint32_t option)
+{
+	const struct server *server = server_of(peer);
+	const char *name = peer->negotiation->name;
+	struct export *export = NULL;
+
+	if (strlen(name) > server->limits.name) {
+		refuse(peer, option, NBD_REP_ERR_TOO_BIG, "the name of the export is too long");
+	} else {
+		export = exports_find(&server->exports, name);
+		if (!export)
+			refuse(peer, option, NBD_REP_ERR_UNKNOWN, "there is no such export");
+	}
+	return export;
+}
+
 static void meta_context(struct peer *peer, uint32_t option, struct nbd_reader *from)
 {
 	bool listing = option == NBD_OPT_LIST_META_CONTEXT;
@@ -199,11 +216,9 @@ static void meta_context(struct peer *peer, uint32_t option, struct nbd_reader *
 		refuse(peer, option, NBD_REP_ERR_INVALID, "this needs structured replies first");
 		return;
 	}
-	export = exports_find(&server_of(peer)->exports, n->name);
-	if (!export) {
-		refuse(peer, option, NBD_REP_ERR_UNKNOWN, "there is no such export");
+	export = export_named(peer, option);
+	if (!export)
 		return;
-	}
 	if (match || (listing && !queries)) {
 		const uint32_t id = htobe32(listing ? 0 : PEER_CONTEXT_ALLOCATION);
 		char data[sizeof(id) + sizeof(NBD_META_BASE_ALLOCATION) - 1];
@@ -246,8 +261,12 @@ static void export_name(struct peer *peer, const char *data, size_t length)
 	const char *name;
 
 	/* There is no way to refuse but to go. */
+	if (length > server_of(peer)->limits.name) {
+		peer_die(peer, "it asked for an export by a name of %zu bytes", length);
+		return;
+	}
 	name = nbd_get(&from, length);
-	if (length <= NBD_MAX_STRING && (!length || !memchr(name, '\0', length))) {
+	if (!length || !memchr(name, '\0', length)) {
 		memcpy(n->name, name, length);
 		n->name[length] = '\0';
 		export = exports_find(&server_of(peer)->exports, n->name);
@@ -328,11 +347,9 @@ static void go(struct peer *peer, uint32_t option, struct nbd_reader *from)
 		refuse(peer, option, NBD_REP_ERR_INVALID, "the option is malformed");
 		return;
 	}
-	export = exports_find(&server_of(peer)->exports, n->name);
-	if (!export) {
-		refuse(peer, option, NBD_REP_ERR_UNKNOWN, "there is no such export");
+	export = export_named(peer, option);
+	if (!export)
 		return;
-	}
 	if (option == NBD_OPT_GO && !export_enter(peer, export)) {
 		refuse(peer, option, NBD_REP_ERR_POLICY,
 		       "there are too many connections to this export");

@@ -162,11 +162,11 @@ static int exports_open(struct serve *serve, char **backends, int count, struct 
 	int n;
 
 	for (i = 0; i < options->exports.count && !code; i++)
-		code = exports_add(exports, options->exports.items[i], options->limits.payload,
+		code = exports_add(exports, options->exports.items[i], &options->limits,
 				   options->read_only, error);
 	for (n = 0; n < count && !code; n++)
-		code = exports_add(exports, backends[n], options->limits.payload,
-				   options->read_only, error);
+		code = exports_add(exports, backends[n], &options->limits, options->read_only,
+				   error);
 	for (i = 0; i < options->descriptions.count && !code; i++)
 		code = exports_describe(exports, options->descriptions.items[i], error);
 	if (!code && !exports->count)
