@@ -97,6 +97,7 @@ cases=(
 	"--max-memory must be at least --max-payload | r3map serve --max-memory 16M mem:1M"
 	"--max-connections 0 is out of range | r3map serve --max-connections 0 mem:1M"
 	"--handshake-timeout 0 is out of range | r3map serve --handshake-timeout 0 mem:1M"
+	"--shutdown-timeout 0 is out of range | r3map serve --shutdown-timeout 0 mem:1M"
 	"--export can be given at most 64 times | r3map serve $(printf -- ' -e %d=mem:1M' {1..65})"
 )
 ktap_plan ${#cases[@]}

@@ -9,7 +9,7 @@
 . "$(dirname "$0")/../lib/test.sh"
 . "$(dirname "$0")/rc.sh"
 requires_program nbdinfo python3
-ktap_plan 13
+ktap_plan 16
 
 uri()
 {
@@ -338,6 +338,67 @@ flushed()
 	[ $status = 1 ] && grep -q 'could be made durable' "$SERVE_LOG"
 }
 ktap_test "what was written is flushed at the end" flushed
+
+# given_up TEXT: the server ends although a backend hangs, and has said TEXT of it, nothing else. The
+# bound is below the 60 s that it waits by default.
+given_up()
+{
+	local status=0
+	kill -TERM "$SERVER"
+	wait_until 45 "the server ends" eval "! kill -0 $SERVER"
+	wait "$SERVER" || status=$?
+	if [ $status != 1 ] || [ -e "$SOCKET" ] || [ "$(wc -l <"$SERVE_LOG")" != 2 ] ||
+		! grep -qF -- "$1" "$SERVE_LOG" ||
+		! grep -q 'not everything that clients wrote could be made durable' "$SERVE_LOG"; then
+		note "status $status: $(cat "$SERVE_LOG")"
+		return 1
+	fi
+}
+
+# An export that hangs is given up; the others are not.
+hanging_flush()
+{
+	image 1M
+	cp "$IMAGE" "$IMAGE.2"
+	serve_start --shutdown-timeout 2s "good=file:$IMAGE" "hangs=delay:0s,flush=60min:file:$IMAGE.2"
+	result_is ok write "$(uri good)"
+	result_is ok write "$(uri hangs)"
+	given_up "export 'hangs' could not be flushed within 2s (--shutdown-timeout)"
+}
+ktap_test "--shutdown-timeout: a flush that hangs" hanging_flush
+
+hanging_request()
+{
+	local client
+	serve_start --shutdown-timeout 1s delay:0s,read=60min:mem:1M
+	python - "$SOCKET" >"$TEST_DIR/waits" <<-'END' &
+		import sys
+		from nbdraw import *
+		c = client(sys.argv[1])
+		c.request(READ, 0, 512)
+		cookie = c.request(FLUSH)
+		assert not c.answer(cookie).error	# so the other one was taken, too
+		print("waits", flush=True)
+		assert c.ended()
+	END
+	client=$!
+	wait_until 20 "the request is under way" test -s "$TEST_DIR/waits"
+	given_up 'it did not end in time' && wait $client
+}
+ktap_test "--shutdown-timeout: a request that hangs" hanging_request
+
+# The backend's own server does not answer: its process is stopped.
+hanging_server()
+{
+	nbdkit_start memory 1M
+	serve_start --shutdown-timeout 2s "$NBD"
+	result_is ok write "$NBD"
+	cleanup_fn kill -CONT "$(cat "$PIDFILE")"
+	kill -STOP "$(cat "$PIDFILE")"
+	given_up 'could not be flushed within 2s' || return
+	kill -CONT "$(cat "$PIDFILE")"
+}
+ktap_test "--shutdown-timeout: a server behind that hangs" hanging_server
 
 # The second signal does not wait.
 twice()

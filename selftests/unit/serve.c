@@ -46,6 +46,7 @@ static const struct serve_limits generous = {
 	.memory = 32 * MIB,
 	.handshake = 100000,
 	.stall = 100000,
+	.shutdown = 60000,
 };
 
 static struct server server;		/* of most tests */

@@ -26,6 +26,7 @@ static const struct serve_options serve_defaults = {
 		.handshake = 10000,
 		.stall = 60000,
 		.idle = 0,
+		.shutdown = 60000,
 	},
 };
 
@@ -85,6 +86,8 @@ static const struct opt serve_opts[] = {
 	  .help = "a client may stop so long within a request, or not take answers (default: 60s)" },
 	{ OPT_TIME, "idle-timeout", 0, S(limits.idle), .value = "TIME",
 	  .help = "a connection without requests ends after it, 0 for never (default: 0)" },
+	{ OPT_TIME, "shutdown-timeout", 0, S(limits.shutdown), .value = "TIME", .min = 1,
+	  .help = "at the end, making all exports durable may take so long (default: 60s)" },
 	{ OPT_END },
 };
 

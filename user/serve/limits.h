@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a client may cost. Every number that a peer sends is held against one of these before
+ * What a client may cost, and the end of the server. Every number that a peer sends is held against one of these before
  * anything is done about it.
  */
 #ifndef R3MAP_SERVE_LIMITS_H
@@ -19,6 +19,7 @@ struct serve_limits {
 	uint32_t handshake;		/* ms from connecting to the first request */
 	uint32_t stall;			/* ms a client may stop within a request, or not take replies */
 	uint32_t idle;			/* ms without a request, 0: for ever */
+	uint32_t shutdown;		/* ms for making all exports durable at the end */
 };
 
 #define SERVE_OPTION_MAX	(32u << 10)	/* bytes of an option's data that is looked at */

@@ -12,11 +12,12 @@
 #define LOG_PREFIX "serve: "
 #include "lib/error.h"
 #include "lib/log.h"
+#include "lib/size.h"
 #include "serve/request.h"
 #include "serve/thread.h"
 
-#define DRAIN_NS	10000000000ull	/* for requests under way when the server ends */
-#define FLUSH_NS	60000000000ull	/* then, for making everything durable */
+#define DRAIN_MS	10000u		/* at most, for requests under way when the server ends */
+#define MS		1000000ull	/* ns */
 
 struct backend_channel *thread_channel(struct server_thread *thread, const struct export *export)
 {
@@ -71,13 +72,15 @@ static void drain_over(struct loop_timer *timer)
 
 static void drain(struct server_thread *thread)
 {
+	const uint32_t shutdown = thread->server->limits.shutdown;
+	const uint32_t ms = shutdown < DRAIN_MS ? shutdown : DRAIN_MS;
 	struct peer *peer;
 
 	thread->drains = true;
 	for (peer = thread->peers; peer; peer = peer->next)
 		peer_close(peer);
 	thread->drained.fire = drain_over;
-	if (loop_timer_set(thread->loop, &thread->drained, loop_now() + DRAIN_NS))
+	if (loop_timer_set(thread->loop, &thread->drained, loop_now() + ms * MS))
 		drain_over(&thread->drained);
 }
 
@@ -139,6 +142,8 @@ static void flush_end(struct server_thread *thread, const struct export *export)
 {
 	struct backend_channel *channel = thread->channels[export->index];
 	const struct thread_flush *flush = &thread->flushes[export->index];
+	bool late = !flush->over;
+	char time[SIZE_TEXT];
 
 	if (!flush->io.done)
 		return;
@@ -146,7 +151,13 @@ static void flush_end(struct server_thread *thread, const struct export *export)
 	backend_channel_close(channel);		/* completes the flush, if that has not happened */
 	if (!flush->error)
 		return;
-	log_error("export '%s' could not be flushed: %s", export->name, strerror(-flush->error));
+	if (late)
+		log_error("export '%s' could not be flushed within %s (--shutdown-timeout)",
+			  export->name,
+			  duration_format(thread->server->limits.shutdown * MS, time));
+	else
+		log_error("export '%s' could not be flushed: %s", export->name,
+			  strerror(-flush->error));
 	thread->error = flush->error;
 }
 
@@ -158,7 +169,7 @@ static void flush_end(struct server_thread *thread, const struct export *export)
 static void channels_flush(struct server_thread *thread)
 {
 	const struct exports *exports = &thread->server->exports;
-	const uint64_t deadline = loop_now() + FLUSH_NS;
+	const uint64_t deadline = loop_now() + thread->server->limits.shutdown * MS;
 	unsigned int i;
 
 	for (i = 0; i < exports->count; i++)
