@@ -28,3 +28,25 @@ failed=$(sed -n 's/^failed=\([0-9]*\) .*/\1/p' <<<"$out")
 if [ "$failed" -lt 500 ] || [ "$failed" -gt 1500 ]; then
 	fail "$failed of 10000 failed, about 1000 should"
 fi
+
+# A server that tries again by itself: what it has mended is no error here, what it gives up is one.
+retry=(--filter=retry --filter=log --filter=error memory 16M "logfile=$TEST_DIR/retried"
+	error=EIO error-rate=100% "error-file=$TEST_DIR/broken" retry-delay=1 retry-exponential=no)
+# retries N: has it failed below the filter so often?
+retries() { [ "$(grep -c 'return=-1' "$TEST_DIR/retried")" -ge "$1" ]; }
+
+touch "$TEST_DIR/broken"
+nbdkit_start_or_skip "retrying" "${retry[@]}" retries=1
+result_is EIO read "$NBD"
+result_is EIO write "$NBD"
+retries 4 || fail "it did not try again: $(cat "$TEST_DIR/retried")"
+
+: >"$TEST_DIR/retried"
+nbdkit_start "${retry[@]}" retries=1000
+backend-io fill -b 1M -d 8 "$NBD" &
+cleanup_fn eval "kill $! 2>/dev/null || :"
+wait_until 60 "writes fail below the filter" retries 8
+rm "$TEST_DIR/broken"
+wait $! || fail "writes that the server mended"
+backend-io verify "$NBD" || fail "what was written"
+backend-io random -n 2000 "$NBD"
