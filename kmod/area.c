@@ -43,12 +43,13 @@ static int area_charge(struct r3map_area *area)
 
 static void area_uncharge(struct r3map_area *area)
 {
-	atomic64_sub(area->nr_pages, &area->mm->pinned_vm);
-	mmdrop(area->mm);
 	if (area->user) {
 		atomic_long_sub(area->nr_pages, &area->user->locked_vm);
 		free_uid(area->user);
 	}
+	/* Last: who sees by VmPin that it is given back may pin as much again. */
+	atomic64_sub(area->nr_pages, &area->mm->pinned_vm);
+	mmdrop(area->mm);
 }
 
 static void area_release(struct work_struct *work)

@@ -50,7 +50,7 @@ c new size=64M backend=test: max_io=1M queues=2
 # what was charged is given back: it fits again
 socket r
 socket s
-sh sleep 0.2
+sh for i in $(seq 600); do [ "$(awk '/VmPin/ { print $2 }' /proc/$PPID/status)" != 0 ] || exit 0; sleep 0.05; done; exit 1
 r bind queue=0 area_addr=@a area_size=2M
 !ENOMEM s bind queue=1 area_addr=@hole area_size=2M
 c del

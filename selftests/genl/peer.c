@@ -55,7 +55,9 @@
 #define BUFFER		(2U << 20)	/* bytes of the largest message */
 #define NAMED_MAX	16
 #define REQUESTS_MAX	4096
-#define MESSAGE_WAIT	30000		/* ms; only a hang takes so long */
+#define MESSAGE_WAIT	30000		/* ms, times $TEST_SLOW; only a hang takes so long */
+
+static int patience = MESSAGE_WAIT;	/* ms */
 
 struct attr {
 	const char *name;
@@ -443,7 +445,7 @@ static int transact(struct peer_socket *s, struct out *out,
 	}
 	free(out->nlh);
 	for (;;) {
-		m = message_wait(s, want_answer, seq, MESSAGE_WAIT);
+		m = message_wait(s, want_answer, seq, patience);
 		if (!m)
 			die("no answer from the kernel");
 		nlh = (struct nlmsghdr *)m->bytes;
@@ -953,7 +955,7 @@ static void do_map(char **words)
 static void do_recv(char **words)
 {
 	struct peer_socket *s = socket_find(words[1]);
-	struct message *m = s ? message_wait(s, want_request, 0, MESSAGE_WAIT) : NULL;
+	struct message *m = s ? message_wait(s, want_request, 0, patience) : NULL;
 	struct nlmsghdr *nlh;
 	size_t n = 0;
 
@@ -1050,7 +1052,7 @@ static const char *facts_differ(char **words)
 
 static void do_await(char **words)
 {
-	time_t end = time(NULL) + MESSAGE_WAIT / 1000;
+	time_t end = time(NULL) + patience / 1000;
 	const char *why;
 
 	while ((why = facts_differ(words))) {
@@ -1063,7 +1065,7 @@ static void do_await(char **words)
 static void do_event(char **words)
 {
 	struct peer_socket *s = socket_find(words[1]);
-	struct message *m = s ? message_wait(s, want_event, device_index, MESSAGE_WAIT) : NULL;
+	struct message *m = s ? message_wait(s, want_event, device_index, patience) : NULL;
 	int want = named(events, sizeof(events) / sizeof(*events), words[2]);
 	struct facts facts = { 0 };
 
@@ -1312,11 +1314,14 @@ static void line_run(char *line)
 
 int main(void)
 {
+	const char *slow = getenv("TEST_SLOW");
 	char *line = NULL;
 	size_t room = 0;
 	ssize_t got;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (slow && atoi(slow) > 1)
+		patience *= atoi(slow);
 	buffer = malloc(BUFFER);
 	look = socket_open(" ");
 	family_find();
