@@ -37,7 +37,7 @@ static const char usage[] =
 	"  -s N     seed of the pattern (1)      -o OFFSET  of a single request (0)\n"
 	"  -F       FUA on writes                -K  keep space allocated (zero)\n"
 	"  -z       verify: expect zeroes        -c N  channels, one after the other (1)\n"
-	"  -t N     threads, each with a channel and its part of the region (1)\n"
+	"  -t N     threads, each with its part and a channel, all open at once (1)\n"
 	"  -e       errors of requests are counted and printed, not fatal\n";
 
 struct io {
@@ -442,6 +442,9 @@ static int command_run(struct run *run, const char *command, const struct option
 	return 2;
 }
 
+/* All threads have tried to open their channel: none ends before another begins. */
+static pthread_barrier_t tried;
+
 static int channel_run(struct backend *backend, const char *command, const struct options *o,
 		       unsigned int part)
 {
@@ -464,9 +467,11 @@ static int channel_run(struct backend *backend, const char *command, const struc
 
 	if (buffers_make(&run) || loop_new(&run.loop)) {
 		fprintf(stderr, "backend-io: out of memory\n");
-		return 1;
+		exit(1);		/* others wait for this thread */
 	}
-	if (backend_channel_open(backend, run.loop, &run.channel, &error)) {
+	status = backend_channel_open(backend, run.loop, &run.channel, &error);
+	pthread_barrier_wait(&tried);
+	if (status) {
 		fprintf(stderr, "backend-io: %s\n", error.text);
 		return 1;
 	}
@@ -504,6 +509,7 @@ static int parts_run(struct backend *backend, const char *command, const struct 
 	int status = 0;
 	unsigned int i;
 
+	pthread_barrier_init(&tried, NULL, (unsigned int)o->threads);
 	for (i = 0; i < o->threads; i++) {
 		parts[i] = (struct part) {
 			.backend = backend, .command = command, .options = o, .number = i,
@@ -518,6 +524,7 @@ static int parts_run(struct backend *backend, const char *command, const struct 
 		if (parts[i].status > status)
 			status = parts[i].status;
 	}
+	pthread_barrier_destroy(&tried);
 	return status;
 }
 

@@ -8,17 +8,10 @@
 . "$(dirname "$0")/rc.sh"
 requires_program nbdkit
 
-# a free port, below those that the kernel hands out, and a second try if it is taken
 tcp_start()
 {
-	for _ in 1 2 3 4 5; do
-		PORT=$((20000 + RANDOM % 10000))
-		nbd_socket
-		! nbdkit -i "$1" -p $PORT -P "$PIDFILE" --filter=exportname \
-			memory 16M exportname-list=explicit exportname-strict=true \
-			exportname='hello world/ü' exportname=plain \
-			2>"$TEST_DIR/stderr" || return 0
-	done
+	nbdkit_tcp_start "$1" --filter=exportname memory 16M exportname-list=explicit \
+		exportname-strict=true exportname='hello world/ü' exportname=plain && return
 	note "$(cat "$TEST_DIR/stderr")"
 	return 1
 }

@@ -77,18 +77,14 @@ refused "nbd+unix:///disk?socket=$SOCKET" 'demands TLS: write nbds+unix:'
 refused "$NBD&tls-certificates=$pki/good&tls-hostname=nobody.example" 'not for "nobody.example"'
 
 # over TCP the certificate must be for the host
-port=$((20000 + RANDOM % 10000))
 for host in localhost 127.0.0.1; do
-	nbd_socket
-	nbdkit -i 127.0.0.1 -p $port -P "$PIDFILE" --tls=require --tls-certificates="$pki/good" \
-		memory 16M || fail "nbdkit on port $port"
-	r3map info "nbds://$host:$port/?tls-certificates=$pki/good" >"$TEST_DIR/out" ||
+	nbdkit_tcp_start 127.0.0.1 --tls=require --tls-certificates="$pki/good" memory 16M ||
+		fail "nbdkit finds no port"
+	r3map info "nbds://$host:$PORT/?tls-certificates=$pki/good" >"$TEST_DIR/out" ||
 		fail "by the name $host"
 	nbd_pid_end "$PIDFILE"
-	nbd_socket
-	nbdkit -i 127.0.0.1 -p $((port + 1)) -P "$PIDFILE" --tls=require \
-		--tls-certificates="$pki/wrong-name" memory 16M || fail "nbdkit on port $((port + 1))"
-	refused "nbds://$host:$((port + 1))/?tls-certificates=$pki/good" "not for \"$host\""
+	nbdkit_tcp_start 127.0.0.1 --tls=require --tls-certificates="$pki/wrong-name" memory 16M ||
+		fail "nbdkit finds no port"
+	refused "nbds://$host:$PORT/?tls-certificates=$pki/good" "not for \"$host\""
 	nbd_pid_end "$PIDFILE"
-	port=$((port + 2))
 done

