@@ -25,6 +25,7 @@
 #include "lib/loop.h"
 #include "lib/notify.h"
 #include "lib/run.h"
+#include "lib/signals.h"
 #include "mount/holders.h"
 #include "mount/mount.h"
 #include "mount/node.h"
@@ -313,28 +314,17 @@ static int mount_workers(struct mount *m, struct error *error)
 
 static int mount_sources(struct mount *m, struct error *error)
 {
-	struct sigaction hangup;
-	sigset_t set;
 	int err;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	if (!sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN)	/* nohup(1) */
-		sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);	/* threads inherit it */
-	signal(SIGPIPE, SIG_IGN);
-	m->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	m->signals.ready = mount_signal;
 	m->news.fd = events_fd(m->events);
 	m->news.ready = mount_news;
 	m->retry.fire = mount_retry;
-	err = m->signals.fd < 0 ? -errno : loop_add(m->loop, &m->signals, EPOLLIN);
-	if (!err)
-		err = loop_add(m->loop, &m->news, EPOLLIN);
+	err = signals_watch(m->loop, &m->signals, error);
 	if (err)
-		return error_set(error, err, "cannot watch for signals: %s", strerror(-err));
-	return 0;
+		return err;
+	err = loop_add(m->loop, &m->news, EPOLLIN);
+	return err ? error_set(error, err, "cannot wait for events: %s", strerror(-err)) : 0;
 }
 
 /*

@@ -24,6 +24,7 @@
 #include "lib/loop.h"
 #include "lib/notify.h"
 #include "lib/run.h"
+#include "lib/signals.h"
 #include "serve/listen.h"
 #include "serve/serve.h"
 #include "serve/thread.h"
@@ -68,25 +69,6 @@ static void serve_signal(struct loop_source *source, uint32_t events)
 		kill(serve->child_pid, (int)info.ssi_signo);
 	else
 		serve->ended = true;
-}
-
-static int signals_open(struct serve *serve, struct error *error)
-{
-	struct sigaction hangup;
-	sigset_t set;
-	int code;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	if (!sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN)	/* nohup(1) */
-		sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	serve->signals.ready = serve_signal;
-	serve->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	code = serve->signals.fd < 0 ? -errno : loop_add(serve->loop, &serve->signals, EPOLLIN);
-	return code ? error_set(error, code, "cannot wait for signals: %s", strerror(-code)) : 0;
 }
 
 static struct rlimit descriptors;	/* as they were, for the command of --run */
@@ -301,7 +283,8 @@ static int serve_up(struct serve *serve, char **backends, int count, struct erro
 		return error_set(error, code, "cannot make an event loop: %s", strerror(-code));
 	serve->listeners.loop = serve->loop;
 	serve->listeners.server = &serve->server;
-	code = signals_open(serve, error);
+	serve->signals.ready = serve_signal;
+	code = signals_watch(serve->loop, &serve->signals, error);
 	if (!code && options->exit_with_parent)
 		code = parent_watch(error);
 	if (!code)

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Signals that end a program: see signals.h.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+
+#include "lib/error.h"
+#include "lib/loop.h"
+#include "lib/signals.h"
+
+int signals_watch(struct loop *loop, struct loop_source *source, struct error *error)
+{
+	struct sigaction hangup;
+	sigset_t set;
+	int code;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	if (!sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	source->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	code = source->fd < 0 ? -errno : loop_add(loop, source, EPOLLIN);
+	return code ? error_set(error, code, "cannot wait for signals: %s", strerror(-code)) : 0;
+}

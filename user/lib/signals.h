@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The signals that ask a program to end, as something that its loop waits for.
+ */
+#ifndef R3MAP_SIGNALS_H
+#define R3MAP_SIGNALS_H
+
+struct error;
+struct loop;
+struct loop_source;
+
+/*
+ * Blocks SIGTERM, SIGINT and SIGHUP, and ignores SIGPIPE, before there are threads, which inherit
+ * it; @source, whose ready is set, then has a struct signalfd_siginfo for each. A SIGHUP that is
+ * ignored stays so, for nohup(1). Returns 0 or a negative errno with a sentence; @source's fd, if
+ * that is not -1, is the caller's to close either way.
+ */
+int signals_watch(struct loop *loop, struct loop_source *source, struct error *error);
+
+#endif
