@@ -147,7 +147,7 @@ def compare_header(spec, path):
 
 # --- the running kernel ---------------------------------------------------------------------
 
-TYPES = {1: "flag", 2: "u8", 3: "u16", 4: "u32", 5: "u64", 10: "binary", 11: "string",
+TYPES = {1: "flag", 2: "u8", 3: "u16", 4: "u32", 5: "u64", 8: "s32", 10: "binary", 11: "string",
          12: "nul-string", 13: "nest"}
 
 
@@ -182,8 +182,8 @@ def ask(sock, cmd, payload, dump):
             at += (length + 3) & ~3
 
 
-def number(data):
-    return int.from_bytes(data, sys.byteorder)
+def number(data, signed=False):
+    return int.from_bytes(data, sys.byteorder, signed=signed)
 
 
 def attr(kind, data):
@@ -212,8 +212,9 @@ def check_attribute(spec, where, a, facts):
         differ(f"{where}: type {kind}, the specification says {a['type']}")
         return
     checks = a.get("checks", {})
-    if want in ("u8", "u16", "u32", "u64"):
-        low, high = number(facts.get(4, b"\0")), number(facts.get(5, b"\0"))
+    if want in ("u8", "u16", "u32", "u64", "s32"):
+        signed = want[0] == "s"
+        low, high = (number(facts.get(k - 2 if signed else k, b"\0"), signed) for k in (4, 5))
         mask = number(facts[12]) if 12 in facts else None
         if "flags-mask" in checks:
             if mask != flags_mask(spec, checks["flags-mask"]):
@@ -306,6 +307,10 @@ def spoil_length(spec):
     attribute(spec, "queue", "completions")["checks"]["max-len"] -= 16
 
 
+def spoil_signed(spec):
+    attribute(spec, "chunk", "error")["checks"]["min"] += 1
+
+
 def spoil_request(spec):
     spec["operations"]["list"][2]["do"]["request"]["attributes"].append("size")
 
@@ -320,7 +325,7 @@ def main():
     bad = len(differences)
     print(*differences, sep="\n", end="\n" if bad else "")
     for spoil in (spoil_name, spoil_const, spoil_order, spoil_struct) + \
-            ((spoil_minimum, spoil_length, spoil_request) if kernel else ()):
+            ((spoil_minimum, spoil_length, spoil_signed, spoil_request) if kernel else ()):
         differences.clear()
         spoiled = copy.deepcopy(spec)
         spoil(spoiled)

@@ -14,6 +14,12 @@
  *   queue sockets    QUEUE_REQUEST <-, QUEUE_COMPLETE ->   until the device is deleted
  *   any socket       DEVICE_DEL                  -> state DELETING, event REMOVED at the end
  *
+ * A managed device (CHUNK and STORE at DEVICE_NEW) keeps its bytes in a store, a memfd or a regular
+ * file that module and helper share, and a map of chunks. The module serves chunks that are LOCAL
+ * from the store, without the helper. For those that are not it sends FETCH requests, and the
+ * helper may CLAIM and FILL others in the background. What is written is DIRTY until the helper
+ * has taken it and reported it done.
+ *
  * When the control socket or any queue socket of a helper is closed (the helper died), the device
  * is PARKED or FAILED, and a new helper may take it over with DEVICE_ATTACH in place of DEVICE_NEW.
  */
@@ -36,6 +42,10 @@
 #define R3MAP_MAX_DATA		61440		/* bytes of one DATA attribute (15 pages) */
 #define R3MAP_MAX_BACKEND	1024		/* bytes of a backend's name, with its NUL */
 #define R3MAP_MAX_TIMEOUT	86400000	/* milliseconds: one day */
+#define R3MAP_MIN_CHUNK		4096U		/* bytes of one chunk of a managed device */
+#define R3MAP_MAX_CHUNK		(16U << 20)
+#define R3MAP_MAX_CHUNKS	(1ULL << 31)	/* chunks of one device */
+#define R3MAP_MAX_EXTENTS	256		/* extents in one message */
 
 /**
  * enum r3map_cmd - commands of the family
@@ -46,7 +56,8 @@
  * @R3MAP_CMD_DEVICE_SET: change SIZE, READ_ONLY in FLAGS, TIMEOUT or PARK of INDEX, GENERATION. A
  *	helper may still be sent requests beyond a SIZE that was made smaller, and answers EIO.
  * @R3MAP_CMD_DEVICE_DEL: delete INDEX, GENERATION. Refused with EBUSY while somebody has the
- *	device open, unless FORCE is given. Returns at once; event REMOVED tells the end.
+ *	device open, and with EAGAIN while chunks of a managed one are dirty, unless FORCE is given.
+ *	Returns at once; event REMOVED tells the end.
  * @R3MAP_CMD_DEVICE_ATTACH: take over INDEX, GENERATION, whose helper is gone. The reply carries
  *	the new GENERATION and all parameters; then QUEUE_BIND and DEVICE_START follow. The device
  *	keeps its size: SIZE may be given, and must then be that of the device, with FORCE, too.
@@ -64,6 +75,25 @@
  *	that cannot finish anything at once answers with SEQ alone.
  *	It is refused as a whole, and changes nothing, if any part of it is wrong. Unlike all
  *	other commands it needs no capability, but the very socket that QUEUE_BIND was sent from.
+ * @R3MAP_CMD_STORE_OPEN: the reply carries FD, a descriptor of the store in the sender's process:
+ *	for a helper that took the device over. This and the next commands are for threads of the
+ *	helper's process, from any socket; GENERATION must be the present one.
+ * @R3MAP_CMD_CHUNK_CLAIM: chunks within OFFSET and LENGTH that are neither LOCAL nor being fetched
+ *	become claimed, up to LIMIT bytes (at least one chunk). The reply carries their EXTENTS,
+ *	and in NEXT where to look further. Only a claimed chunk may be written in the store. All
+ *	claims end with the helper.
+ * @R3MAP_CMD_CHUNK_FILL: the claimed EXTENTS are in the store and become LOCAL; or, with ERROR,
+ *	they are not, and are free again. Refused as a whole if any of it is not claimed.
+ * @R3MAP_CMD_CHUNK_GET: the states of the chunks within OFFSET and LENGTH, as EXTENTS and NEXT. For
+ *	everybody with CAP_SYS_ADMIN.
+ * @R3MAP_CMD_DIRTY_TAKE: DIRTY chunks within OFFSET and LENGTH, up to LIMIT bytes, as EXTENTS
+ *	and NEXT. They are no longer dirty, but taken; if they are written meanwhile, they are
+ *	dirty again, and can be taken again once they are done. What was taken and not done when
+ *	the helper ends is dirty again.
+ * @R3MAP_CMD_DIRTY_DONE: the taken EXTENTS are at the backend; or, with ERROR, not: dirty again.
+ * @R3MAP_CMD_DEVICE_SYNC: the helper of INDEX, GENERATION is to make sure that what was completed
+ *	before is at the backend and flushed there, as a FLUSH of R3MAP_FLUSH_REMOTE does. The
+ *	reply carries SYNC, a number; event SYNCED with that number tells the end.
  */
 enum r3map_cmd {
 	R3MAP_CMD_UNSPEC,
@@ -78,6 +108,13 @@ enum r3map_cmd {
 	R3MAP_CMD_QUEUE_BIND,
 	R3MAP_CMD_QUEUE_REQUEST,
 	R3MAP_CMD_QUEUE_COMPLETE,
+	R3MAP_CMD_STORE_OPEN,
+	R3MAP_CMD_CHUNK_CLAIM,
+	R3MAP_CMD_CHUNK_FILL,
+	R3MAP_CMD_CHUNK_GET,
+	R3MAP_CMD_DIRTY_TAKE,
+	R3MAP_CMD_DIRTY_DONE,
+	R3MAP_CMD_DEVICE_SYNC,
 
 	__R3MAP_CMD_MAX,
 	R3MAP_CMD_MAX = __R3MAP_CMD_MAX - 1,
@@ -115,6 +152,7 @@ enum r3map_state {
  * @R3MAP_EVENT_CHANGED: SIZE, FLAGS, TIMEOUT or PARK have changed.
  * @R3MAP_EVENT_DELETING: DEVICE_DEL was accepted.
  * @R3MAP_EVENT_REMOVED: the device is gone and the index is free.
+ * @R3MAP_EVENT_SYNCED: a DEVICE_SYNC has ended: SYNC says which, ERRNO how.
  */
 enum r3map_event {
 	R3MAP_EVENT_UNSPEC,
@@ -126,6 +164,7 @@ enum r3map_event {
 	R3MAP_EVENT_CHANGED,
 	R3MAP_EVENT_DELETING,
 	R3MAP_EVENT_REMOVED,
+	R3MAP_EVENT_SYNCED,
 
 	__R3MAP_EVENT_MAX,
 	R3MAP_EVENT_MAX = __R3MAP_EVENT_MAX - 1,
@@ -145,6 +184,24 @@ enum r3map_transport {
 	R3MAP_TRANSPORT_MAX = __R3MAP_TRANSPORT_MAX - 1,
 };
 
+/**
+ * enum r3map_flush - what a FLUSH of a managed device means
+ * @R3MAP_FLUSH_LOCAL: nothing: what was written is in the store.
+ * @R3MAP_FLUSH_DURABLE: the store is synced: what was written survives this host, if the store is
+ *	a file.
+ * @R3MAP_FLUSH_REMOTE: the helper gets a FLUSH request, pushes what is dirty and flushes the
+ *	backend: what was written survives without this host.
+ */
+enum r3map_flush {
+	R3MAP_FLUSH_UNSPEC,
+	R3MAP_FLUSH_LOCAL,
+	R3MAP_FLUSH_DURABLE,
+	R3MAP_FLUSH_REMOTE,
+
+	__R3MAP_FLUSH_MAX,
+	R3MAP_FLUSH_MAX = __R3MAP_FLUSH_MAX - 1,
+};
+
 /* FLAGS of a device. */
 #define R3MAP_DEVICE_READ_ONLY		(1U << 0)	/* writes are refused by the kernel */
 #define R3MAP_DEVICE_WRITE_CACHE	(1U << 1)	/* FLUSH is needed, and FUA is passed on */
@@ -159,6 +216,7 @@ enum r3map_transport {
 #define R3MAP_FEATURE_INLINE		(1ULL << 1)	/* R3MAP_TRANSPORT_INLINE */
 #define R3MAP_FEATURE_RECOVER		(1ULL << 2)	/* DEVICE_ATTACH */
 #define R3MAP_FEATURE_RESIZE		(1ULL << 3)	/* DEVICE_SET with SIZE */
+#define R3MAP_FEATURE_MANAGED		(1ULL << 4)	/* CHUNK and STORE */
 
 /* Attributes of FEATURES_GET's reply. */
 enum r3map_a_features {
@@ -215,6 +273,13 @@ enum r3map_a_device {
 	R3MAP_A_DEVICE_AREA,		/* u64: bytes of pinned payload area, all queues */
 	R3MAP_A_DEVICE_MEMORY,		/* u64: bytes of kernel tables of this device */
 	R3MAP_A_DEVICE_COUNTERS,	/* nest: enum r3map_a_counter */
+	R3MAP_A_DEVICE_CHUNK,		/* u32: bytes of a chunk, a power of two: managed (N) */
+	R3MAP_A_DEVICE_STORE,		/* u32: the store, a file descriptor of the sender (N) */
+	R3MAP_A_DEVICE_FLUSH,		/* u32: enum r3map_flush (N; REMOTE) */
+	R3MAP_A_DEVICE_LOCAL,		/* u64: bytes of the region that are local; managed */
+	R3MAP_A_DEVICE_DIRTY,		/* u64: bytes in chunks that are dirty or taken; managed */
+	R3MAP_A_DEVICE_SYNC,		/* u64: number of a DEVICE_SYNC */
+	R3MAP_A_DEVICE_ERRNO,		/* u32: event SYNCED: 0, or an errno */
 
 	__R3MAP_A_DEVICE_MAX,
 	R3MAP_A_DEVICE_MAX = __R3MAP_A_DEVICE_MAX - 1,
@@ -240,6 +305,12 @@ enum r3map_a_counter {
 	R3MAP_A_COUNTER_COMPLETE_MESSAGES,	/* QUEUE_COMPLETE messages accepted */
 	R3MAP_A_COUNTER_DELAYED,	/* times a message waited for memory or for the socket */
 	R3MAP_A_COUNTER_WOULD_BLOCK,	/* REQ_NOWAIT bios sent back with EAGAIN */
+	R3MAP_A_COUNTER_HITS,		/* managed: bios that found all they needed local */
+	R3MAP_A_COUNTER_MISSES,		/* managed: bios that had to wait for a chunk */
+	R3MAP_A_COUNTER_FETCHES,	/* managed: FETCH requests completed without error */
+	R3MAP_A_COUNTER_FETCH_BYTES,
+	R3MAP_A_COUNTER_FILL_BYTES,	/* managed: bytes that CHUNK_FILL made local */
+	R3MAP_A_COUNTER_PUSH_BYTES,	/* managed: bytes that DIRTY_DONE reported */
 
 	__R3MAP_A_COUNTER_MAX,
 	R3MAP_A_COUNTER_MAX = __R3MAP_A_COUNTER_MAX - 1,
@@ -263,12 +334,51 @@ enum r3map_a_queue {
 	R3MAP_A_QUEUE_MAX = __R3MAP_A_QUEUE_MAX - 1,
 };
 
+/* Attributes of the STORE_*, CHUNK_* and DIRTY_* commands. */
+enum r3map_a_chunk {
+	R3MAP_A_CHUNK_UNSPEC,
+	R3MAP_A_CHUNK_PAD,
+	R3MAP_A_CHUNK_INDEX,		/* u32: of the device */
+	R3MAP_A_CHUNK_GENERATION,	/* u64: of the device */
+	R3MAP_A_CHUNK_OFFSET,		/* u64: bytes, a multiple of CHUNK */
+	R3MAP_A_CHUNK_LENGTH,		/* u64: bytes */
+	R3MAP_A_CHUNK_LIMIT,		/* u64: bytes: no more than these */
+	R3MAP_A_CHUNK_NEXT,		/* u64: bytes: where to go on; SIZE: at the end */
+	R3MAP_A_CHUNK_EXTENTS,		/* binary: array of struct r3map_extent */
+	R3MAP_A_CHUNK_ERROR,		/* s32: a negative errno */
+	R3MAP_A_CHUNK_FD,		/* u32 */
+
+	__R3MAP_A_CHUNK_MAX,
+	R3MAP_A_CHUNK_MAX = __R3MAP_A_CHUNK_MAX - 1,
+};
+
+/* Flags of struct r3map_extent in the answer of CHUNK_GET; 0 otherwise. */
+#define R3MAP_EXTENT_LOCAL	(1U << 0)	/* the module serves it from the store */
+#define R3MAP_EXTENT_BUSY	(1U << 1)	/* being fetched, or first written */
+#define R3MAP_EXTENT_DIRTY	(1U << 2)	/* written, and not yet at the backend */
+
+/**
+ * struct r3map_extent - a range of whole chunks
+ * @offset: bytes from the start of the device, a multiple of CHUNK.
+ * @length: bytes, a multiple of CHUNK unless it ends with the device.
+ * @flags: R3MAP_EXTENT_*.
+ * @reserved: 0.
+ */
+struct r3map_extent {
+	__u64 offset;
+	__u64 length;
+	__u32 flags;
+	__u32 reserved;
+};
+
 enum r3map_op {
 	R3MAP_OP_READ,
 	R3MAP_OP_WRITE,
 	R3MAP_OP_FLUSH,
 	R3MAP_OP_DISCARD,
 	R3MAP_OP_WRITE_ZEROES,
+	/* Managed devices are sent FETCH and FLUSH only. */
+	R3MAP_OP_FETCH,		/* the range, whole chunks, is to be written into the store */
 };
 
 /* Flags of struct r3map_desc. */
