@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The entry of the data path: a bio is split to the limits, checked, and given to the queue of its
- * CPU as a request. What cannot be served ends here.
+ * CPU, or to the chunk map of a managed device, as a request. What cannot be served ends here.
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
 
 #include "bio.h"
 #include "device.h"
+#include "managed.h"
 #include "queue.h"
 #include "request.h"
 
@@ -51,11 +52,16 @@ void r3map_bio_submit(struct bio *bio)
 		bio_endio(bio);
 		return;
 	}
+	if (dev->managed && r3map_managed_try(dev->managed, bio))
+		return;
 	request = r3map_request_new(dev, bio);
 	if (unlikely(!request)) {
 		bio_count(queue, R3MAP_A_COUNTER_WOULD_BLOCK);
 		bio_wouldblock_error(bio);
 		return;
 	}
-	r3map_queue_submit(queue, request);
+	if (dev->managed)
+		r3map_managed_submit(dev->managed, request);
+	else
+		r3map_queue_submit(queue, request);
 }

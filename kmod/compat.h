@@ -9,11 +9,20 @@
 #define R3MAP_COMPAT_H
 
 #include <linux/blkdev.h>
+#include <linux/fs.h>
+#include <linux/uio.h>
 #include <linux/version.h>
 #include <net/genetlink.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
 #error "r3map needs Linux 6.1 or newer"
+#endif
+
+/* v7.1-rc1, "folio_batch: rename pagevec.h to folio_batch.h" */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)
+#include <linux/pagevec.h>
+#else
+#include <linux/folio_batch.h>
 #endif
 
 /* v6.5-rc1, 05bdb9965305 "block: replace fmode_t with a block-specific type" */
@@ -85,6 +94,24 @@ static inline struct gendisk *r3map_compat_alloc_disk(struct queue_limits *lim,
 		blk_queue_flag_set(QUEUE_FLAG_IO_STAT, q);
 #endif
 	return disk;
+}
+
+/*
+ * v6.8-rc1, 6ae654392bb5 "fs: move kiocb_start_write() into vfs_iocb_iter_write()" and its series:
+ * vfs_iter_write() holds off a freeze of the file system itself.
+ */
+static inline ssize_t r3map_compat_iter_write(struct file *file, struct iov_iter *iter, loff_t *at)
+{
+	ssize_t n;
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+	file_start_write(file);
+#endif
+	n = vfs_iter_write(file, iter, at, 0);
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+	file_end_write(file);
+#endif
+	return n;
 }
 
 /*

@@ -10,6 +10,8 @@
 #include <linux/netlink.h>
 
 #include "area.h"
+#include "device.h"
+#include "managed.h"
 #include "message.h"
 #include "queue.h"
 #include "request.h"
@@ -190,6 +192,7 @@ static void complete_count(struct r3map_queue *queue, const struct r3map_request
 		[R3MAP_OP_FLUSH] = R3MAP_A_COUNTER_FLUSHES,
 		[R3MAP_OP_DISCARD] = R3MAP_A_COUNTER_DISCARDS,
 		[R3MAP_OP_WRITE_ZEROES] = R3MAP_A_COUNTER_ZEROES,
+		[R3MAP_OP_FETCH] = R3MAP_A_COUNTER_FETCHES,
 	};
 
 	queue->counter[counters[request->op]]++;
@@ -197,11 +200,16 @@ static void complete_count(struct r3map_queue *queue, const struct r3map_request
 		queue->counter[R3MAP_A_COUNTER_READ_BYTES] += request->length;
 	else if (request->op == R3MAP_OP_WRITE)
 		queue->counter[R3MAP_A_COUNTER_WRITE_BYTES] += request->length;
+	else if (request->op == R3MAP_OP_FETCH)
+		queue->counter[R3MAP_A_COUNTER_FETCH_BYTES] += request->length;
 }
 
-/* Gives the slots of @done back and starts the second stage of those that have one. */
+/*
+ * Gives the slots of @done back and starts the second stage of those that have one; for a managed
+ * device it is not this queue's, and they go to @on.
+ */
 static void complete_settle(struct r3map_queue *queue, struct list_head *done, bool same_helper,
-			    struct list_head *lost)
+			    struct list_head *on, struct list_head *lost)
 {
 	struct r3map_request *request, *next;
 
@@ -210,7 +218,8 @@ static void complete_settle(struct r3map_queue *queue, struct list_head *done, b
 		if (likely(same_helper))
 			r3map_slot_free(queue, request->slot);
 		if (complete_status(request)) {
-			queue->counter[R3MAP_A_COUNTER_ERRORS]++;
+			if (request->bio)
+				queue->counter[R3MAP_A_COUNTER_ERRORS]++;
 			r3map_queue_forget(queue, 1);
 			continue;
 		}
@@ -221,8 +230,12 @@ static void complete_settle(struct r3map_queue *queue, struct list_head *done, b
 		}
 		r3map_request_next_stage(request);
 		list_del(&request->node);
-		if (!r3map_queue_take_back(queue, request))
+		if (queue->dev->managed) {
+			r3map_queue_forget(queue, 1);
+			list_add_tail(&request->node, on);
+		} else if (!r3map_queue_take_back(queue, request)) {
 			list_add_tail(&request->node, lost);
+		}
 	}
 }
 
@@ -238,6 +251,7 @@ int r3map_queue_complete(struct r3map_queue *queue, struct sock *sk, const u64 *
 	struct r3map_area *area = NULL;
 	LIST_HEAD(done);
 	LIST_HEAD(lost);
+	LIST_HEAD(on);
 	u32 epoch;
 	int err;
 
@@ -264,12 +278,14 @@ int r3map_queue_complete(struct r3map_queue *queue, struct sock *sk, const u64 *
 	complete_load(queue, area, nlh, &done);
 
 	spin_lock(&queue->lock);
-	complete_settle(queue, &done, queue->epoch == epoch, &lost);
+	complete_settle(queue, &done, queue->epoch == epoch, &on, &lost);
 	r3map_queue_run(queue, GFP_NOWAIT);
 	r3map_area_put(area);
 
 	list_for_each_entry_safe(request, next, &done, node)
 		r3map_request_end(queue->dev, request, complete_status(request));
 	r3map_queue_lose(queue, &lost);
+	if (unlikely(!list_empty(&on)))
+		r3map_managed_run(queue->dev->managed, &on);
 	return 0;
 }

@@ -19,6 +19,7 @@ static const char *const op_names[] = {
 	[R3MAP_OP_FLUSH] = "flush",
 	[R3MAP_OP_DISCARD] = "discard",
 	[R3MAP_OP_WRITE_ZEROES] = "zeroes",
+	[R3MAP_OP_FETCH] = "fetch",
 };
 
 static void requests_show_list(struct seq_file *file, const struct r3map_queue *queue,

@@ -25,6 +25,7 @@
 #include "disk.h"
 #include "event.h"
 #include "main.h"
+#include "managed.h"
 #include "queue.h"
 #include "request.h"
 #include "trace.h"
@@ -91,6 +92,7 @@ static void device_free(struct r3map_device *dev)
 
 	for (i = 0; dev->queues && i < dev->params.queues; i++)
 		r3map_queue_exit(&dev->queues[i]);
+	r3map_managed_free(dev->managed);
 	kvfree(dev->queues);
 	mempool_destroy(dev->requests);
 	kfree(dev->backend);
@@ -106,6 +108,7 @@ static void device_release_work(struct work_struct *work)
 
 	cancel_delayed_work_sync(&dev->expire);
 	cancel_delayed_work_sync(&dev->park_over);
+	cancel_work_sync(&dev->tell);
 	WARN_ON_ONCE(dev->control.sk);
 	device_free(dev);
 }
@@ -181,6 +184,8 @@ static void device_drop_helper(struct r3map_device *dev, enum r3map_gate gate)
 	lockdep_assert_held(&dev->lock);
 	for (i = 0; i < dev->params.queues; i++)
 		r3map_queue_unbind(&dev->queues[i], gate);
+	if (dev->managed)
+		r3map_managed_abandon(dev->managed);
 	if (!sk)
 		return;
 	r3map_socket_unbind(&dev->control);
@@ -330,6 +335,8 @@ int r3map_device_start(struct r3map_device *dev, struct sock *sk, struct netlink
 			return -EINVAL;
 		}
 	}
+	if (dev->managed)
+		r3map_managed_serve(dev->managed);
 	for (i = 0; i < dev->params.queues; i++)
 		r3map_queue_serve(&dev->queues[i]);
 	if (first) {
@@ -386,6 +393,10 @@ int r3map_device_set(struct r3map_device *dev, const u64 *size, const u32 *flags
 		NL_SET_ERR_MSG(extack, "the device is not ready");
 		return -ENXIO;
 	}
+	if (size && *size != dev->size && dev->managed) {
+		NL_SET_ERR_MSG(extack, "a managed device cannot be resized");
+		return -EOPNOTSUPP;
+	}
 	if (flags && ((*flags ^ dev->flags) & ~R3MAP_DEVICE_READ_ONLY)) {
 		NL_SET_ERR_MSG(extack, "only READ_ONLY can be changed");
 		return -EINVAL;
@@ -414,6 +425,53 @@ int r3map_device_set(struct r3map_device *dev, const u64 *size, const u32 *flags
 	return 0;
 }
 
+int r3map_device_sync(struct r3map_device *dev, u64 *number, struct netlink_ext_ack *extack)
+{
+	struct r3map_request *request;
+
+	lockdep_assert_held(&dev->lock);
+	if (!dev->disk || device_is_going(dev)) {
+		NL_SET_ERR_MSG(extack, "the device is not ready");
+		return -ENXIO;
+	}
+	request = r3map_request_new_sync(dev->sync + 1);
+	if (!request)
+		return -ENOMEM;
+	*number = ++dev->sync;
+	r3map_device_get(dev);	/* until device_tell() */
+	r3map_queue_submit(&dev->queues[0], request);
+	return 0;
+}
+
+void r3map_device_synced(struct r3map_device *dev, struct r3map_request *request,
+			 blk_status_t status)
+{
+	request->sync_error = -blk_status_to_errno(status);
+	spin_lock(&dev->open_lock);
+	list_add_tail(&request->node, &dev->synced);
+	spin_unlock(&dev->open_lock);
+	queue_work(r3map_workqueue, &dev->tell);
+}
+
+static void device_tell(struct work_struct *work)
+{
+	struct r3map_device *dev = container_of(work, struct r3map_device, tell);
+	struct r3map_request *request, *next;
+	LIST_HEAD(synced);
+
+	spin_lock(&dev->open_lock);
+	list_splice_init(&dev->synced, &synced);
+	spin_unlock(&dev->open_lock);
+	mutex_lock(&dev->lock);
+	list_for_each_entry(request, &synced, node)
+		r3map_event_send_synced(dev, request->sync, request->sync_error);
+	mutex_unlock(&dev->lock);
+	list_for_each_entry_safe(request, next, &synced, node) {
+		r3map_request_free_sync(request);
+		r3map_device_put(dev);
+	}
+}
+
 static void device_expire(struct work_struct *work)
 {
 	struct r3map_device *dev = container_of(to_delayed_work(work), struct r3map_device,
@@ -428,6 +486,8 @@ static void device_expire(struct work_struct *work)
 	for (i = 0; i < dev->params.queues; i++)
 		if (r3map_queue_expire(&dev->queues[i], msecs_to_jiffies(timeout)))
 			busy = true;
+	if (dev->managed && r3map_managed_expire(dev->managed, msecs_to_jiffies(timeout)))
+		busy = true;
 	if (busy)
 		r3map_device_arm(dev);
 }
@@ -456,6 +516,8 @@ u64 r3map_device_memory(struct r3map_device *dev)
 
 	for (i = 0; i < dev->params.queues; i++)
 		bytes += r3map_queue_memory(&dev->queues[i]);
+	if (dev->managed)
+		bytes += sizeof(*dev->managed) + r3map_chunks_memory(&dev->managed->chunks);
 	return bytes;
 }
 
@@ -477,7 +539,7 @@ static void device_remove(struct work_struct *work)
 
 int r3map_device_delete(struct r3map_device *dev, bool force, struct netlink_ext_ack *extack)
 {
-	bool busy;
+	bool busy, dirty;
 
 	lockdep_assert_held(&dev->lock);
 	if (device_is_going(dev)) {
@@ -486,12 +548,18 @@ int r3map_device_delete(struct r3map_device *dev, bool force, struct netlink_ext
 	}
 	spin_lock(&dev->open_lock);
 	busy = dev->openers && !force;
-	if (!busy)
+	/* Nobody has it open, so nobody makes it dirty behind this look. */
+	dirty = !busy && !force && dev->managed && r3map_chunks_are_dirty(&dev->managed->chunks);
+	if (!busy && !dirty)
 		dev->closed = true;
 	spin_unlock(&dev->open_lock);
 	if (busy) {
 		NL_SET_ERR_MSG(extack, "the device is in use");
 		return -EBUSY;
+	}
+	if (dirty) {
+		NL_SET_ERR_MSG(extack, "what was written is not at the backend yet");
+		return -EAGAIN;
 	}
 	device_drop_helper(dev, R3MAP_GATE_FAIL);
 	device_set_state(dev, R3MAP_STATE_DELETING, R3MAP_EVENT_DELETING);
@@ -499,19 +567,23 @@ int r3map_device_delete(struct r3map_device *dev, bool force, struct netlink_ext
 	return 0;
 }
 
-static struct r3map_device *device_alloc(const struct r3map_device_config *config)
+static struct r3map_device *device_alloc(const struct r3map_device_config *config,
+					 struct netlink_ext_ack *extack)
 {
 	struct r3map_device *dev = kzalloc(sizeof(*dev), GFP_KERNEL);
+	int err = -ENOMEM;
 	u32 i;
 
 	if (!dev)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	atomic_inc(&device_count);
 	kref_init(&dev->refs);
 	mutex_init(&dev->lock);
 	spin_lock_init(&dev->open_lock);
 	INIT_DELAYED_WORK(&dev->expire, device_expire);
 	INIT_DELAYED_WORK(&dev->park_over, device_park_over);
+	INIT_LIST_HEAD(&dev->synced);
+	INIT_WORK(&dev->tell, device_tell);
 	INIT_WORK(&dev->scan, device_scan);
 	INIT_WORK(&dev->remove, device_remove);
 	INIT_WORK(&dev->release, device_release_work);
@@ -528,11 +600,20 @@ static struct r3map_device *device_alloc(const struct r3map_device_config *confi
 	for (i = 0; i < dev->params.queues; i++)
 		if (r3map_queue_init(&dev->queues[i], dev, i))
 			goto err_free;
+	if (dev->params.chunk) {
+		dev->managed = r3map_managed_new(dev, config->store, dev->params.chunk,
+						 dev->params.flush, extack);
+		if (IS_ERR(dev->managed)) {
+			err = PTR_ERR(dev->managed);
+			dev->managed = NULL;
+			goto err_free;
+		}
+	}
 	return dev;
 
 err_free:
 	device_free(dev);
-	return NULL;
+	return ERR_PTR(err);
 }
 
 static int device_enlist(struct r3map_device *dev, const struct r3map_device_config *config,
@@ -556,11 +637,11 @@ static int device_enlist(struct r3map_device *dev, const struct r3map_device_con
 struct r3map_device *r3map_device_new(const struct r3map_device_config *config, struct sock *sk,
 				      u32 portid, struct netlink_ext_ack *extack)
 {
-	struct r3map_device *dev = device_alloc(config);
+	struct r3map_device *dev = device_alloc(config, extack);
 	int err;
 
-	if (!dev)
-		return ERR_PTR(-ENOMEM);
+	if (IS_ERR(dev))
+		return dev;
 	/* Whoever finds it in the registry waits until it is complete. */
 	mutex_lock(&dev->lock);
 	err = device_set_helper(dev, sk, portid, extack);

@@ -2,9 +2,10 @@
 /*
  * A device: parameters, state, helper, queues; and who may hold it how long.
  *
- * Lock order: dev->lock (mutex) before queue->lock (spinlock). dev->open_lock, the registry's lock
- * and the lock of the socket table are leaves. No lock is held while anybody waits for I/O: a
- * netlink handler that waited for a helper would keep that helper's own messages out.
+ * Lock order: dev->lock (mutex) before queue->lock (spinlock). dev->open_lock, the registry's lock,
+ * the lock of the socket table and that of a chunk map are leaves. No lock is held while anybody
+ * waits for I/O: a netlink handler that waited for a helper would keep that helper's own messages
+ * out.
  *
  * References: the registry has one until the index is free again; the disk has one until its last
  * opener is gone; a netlink handler, the notifier of a closed socket and a plug have theirs. The
@@ -16,6 +17,7 @@
 #ifndef R3MAP_DEVICE_H
 #define R3MAP_DEVICE_H
 
+#include <linux/blk_types.h>
 #include <linux/kref.h>
 #include <linux/mempool.h>
 #include <linux/mutex.h>
@@ -31,7 +33,9 @@ struct dentry;
 struct gendisk;
 struct netlink_ext_ack;
 struct pid;
+struct r3map_managed;
 struct r3map_queue;
+struct r3map_request;
 
 /* What DEVICE_NEW asked for, checked and with the defaults filled in. Constant afterwards. */
 struct r3map_params {
@@ -46,6 +50,8 @@ struct r3map_params {
 	u32 queues;
 	u32 depth;
 	u32 transport;			/* enum r3map_transport */
+	u32 chunk;			/* 0: not managed */
+	u32 flush;			/* enum r3map_flush; managed */
 };
 
 struct r3map_device {
@@ -55,6 +61,7 @@ struct r3map_device {
 	struct r3map_params params;	/* constant */
 	struct r3map_queue *queues;	/* constant: params.queues of them */
 	mempool_t *requests;		/* constant */
+	struct r3map_managed *managed;	/* constant; NULL: a direct device */
 	struct gendisk *disk;		/* set once, before the device is LIVE; then constant */
 	struct dentry *debugfs;		/* as disk */
 
@@ -72,13 +79,17 @@ struct r3map_device {
 	struct pid *helper;		/* its process, a reference; NULL while there is none */
 	u32 helper_pid;			/* its number in the initial namespace, 0 for none */
 
-	spinlock_t open_lock;		/* guards the next two, and backend for readers */
+	u64 sync;			/* number of the last DEVICE_SYNC */
+
+	spinlock_t open_lock;		/* guards the next three, and backend for readers */
 	u32 openers;
 	bool closed;			/* nothing can be opened any more */
+	struct list_head synced;	/* DEVICE_SYNC requests that are to be told */
 
 	unsigned long armed;		/* bit 0: expire is on its way; see r3map_device_arm() */
 	struct delayed_work expire;	/* fails requests that are too old */
 	struct delayed_work park_over;
+	struct work_struct tell;	/* of @synced */
 	struct work_struct scan;	/* looks for partitions */
 	struct work_struct remove;
 	struct work_struct release;
@@ -96,6 +107,7 @@ struct r3map_device_config {
 	u32 timeout;
 	u32 park;
 	const char *backend;		/* borrowed */
+	int store;			/* descriptor of the calling process; managed */
 };
 
 /**
@@ -149,6 +161,16 @@ int r3map_device_delete(struct r3map_device *dev, bool force, struct netlink_ext
 /* DEVICE_SET. Each pointer may be NULL. Context: dev->lock is held; all values were checked. */
 int r3map_device_set(struct r3map_device *dev, const u64 *size, const u32 *flags,
 		     const u32 *timeout, const u32 *park, struct netlink_ext_ack *extack);
+
+/**
+ * r3map_device_sync - ask the helper to bring everything to the backend; SYNCED tells the end
+ * @number: set to what SYNCED will name
+ * Context: dev->lock is held; does not wait for it.
+ */
+int r3map_device_sync(struct r3map_device *dev, u64 *number, struct netlink_ext_ack *extack);
+/* It has. Context: any; the caller owns @request and gives it away. */
+void r3map_device_synced(struct r3map_device *dev, struct r3map_request *request,
+			 blk_status_t status);
 
 /* Called by the disk. */
 int r3map_device_open(struct r3map_device *dev);

@@ -11,7 +11,13 @@
 #include "event.h"
 #include "netlink.h"
 
-static int event_fill(struct sk_buff *skb, struct r3map_device *dev, enum r3map_event event)
+struct event_sync {
+	u64 number;
+	u32 error;
+};
+
+static int event_fill(struct sk_buff *skb, struct r3map_device *dev, enum r3map_event event,
+		      const struct event_sync *sync)
 {
 	void *head = genlmsg_put(skb, 0, 0, &r3map_family, 0, R3MAP_CMD_DEVICE_EVENT);
 
@@ -19,6 +25,10 @@ static int event_fill(struct sk_buff *skb, struct r3map_device *dev, enum r3map_
 	    nla_put_u32(skb, R3MAP_A_DEVICE_EVENT, event) ||
 	    nla_put_u64_64bit(skb, R3MAP_A_DEVICE_TIME, ktime_get_ns(), R3MAP_A_DEVICE_PAD) ||
 	    r3map_netlink_put_facts(skb, dev))
+		return -EMSGSIZE;
+	if (sync && (nla_put_u64_64bit(skb, R3MAP_A_DEVICE_SYNC, sync->number,
+				       R3MAP_A_DEVICE_PAD) ||
+		     nla_put_u32(skb, R3MAP_A_DEVICE_ERRNO, sync->error)))
 		return -EMSGSIZE;
 	genlmsg_end(skb, head);
 	return 0;
@@ -48,15 +58,28 @@ static void event_multicast(struct sk_buff *skb)
 	nlmsg_free(skb);
 }
 
-void r3map_event_send(struct r3map_device *dev, enum r3map_event event)
+static void event_send(struct r3map_device *dev, enum r3map_event event,
+		       const struct event_sync *sync)
 {
 	struct sk_buff *skb;
 
 	lockdep_assert_held(&dev->lock);
 	skb = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_NOIO);
-	if (skb && WARN_ON_ONCE(event_fill(skb, dev, event))) {
+	if (skb && WARN_ON_ONCE(event_fill(skb, dev, event, sync))) {
 		nlmsg_free(skb);
 		return;
 	}
 	event_multicast(skb);
+}
+
+void r3map_event_send(struct r3map_device *dev, enum r3map_event event)
+{
+	event_send(dev, event, NULL);
+}
+
+void r3map_event_send_synced(struct r3map_device *dev, u64 sync, u32 error)
+{
+	const struct event_sync facts = { sync, error };
+
+	event_send(dev, R3MAP_EVENT_SYNCED, &facts);
 }

@@ -15,5 +15,7 @@ struct r3map_device;
  * held; the path of memory reclaim.
  */
 void r3map_event_send(struct r3map_device *dev, enum r3map_event event);
+/* The same for SYNCED: DEVICE_SYNC number @sync has ended with @error, an errno or 0. */
+void r3map_event_send_synced(struct r3map_device *dev, u64 sync, u32 error);
 
 #endif

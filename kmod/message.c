@@ -56,7 +56,7 @@ u32 r3map_message_time(void)
 void r3map_message_describe(struct r3map_desc *desc, const struct r3map_request *request,
 			    u64 tag, u32 sent)
 {
-	blk_opf_t opf = request->bio->bi_opf;
+	blk_opf_t opf = request->bio ? request->bio->bi_opf : 0;
 	u16 flags = 0;
 
 	if (request->op != R3MAP_OP_FLUSH && (opf & REQ_FUA))

@@ -12,7 +12,7 @@
 #include "netlink.h"
 
 #define FEATURES (R3MAP_FEATURE_SHARED | R3MAP_FEATURE_INLINE | \
-		  R3MAP_FEATURE_RECOVER | R3MAP_FEATURE_RESIZE)
+		  R3MAP_FEATURE_RECOVER | R3MAP_FEATURE_RESIZE | R3MAP_FEATURE_MANAGED)
 
 /* A policy's own limits are 16 bits wide; these are for what is larger. Not const before 6.7. */
 static struct netlink_range_validation range_size = { .min = 512, .max = S64_MAX };
@@ -24,6 +24,11 @@ static struct netlink_range_validation range_timeout = {
 };
 
 static struct netlink_range_validation range_park = { .max = R3MAP_MAX_TIMEOUT };
+static struct netlink_range_validation range_fd = { .max = S32_MAX };
+static struct netlink_range_validation range_chunk = {
+	.min = R3MAP_MIN_CHUNK, .max = R3MAP_MAX_CHUNK,
+};
+
 static struct netlink_range_validation range_area = {
 	.min = PAGE_SIZE, .max = R3MAP_MAX_AREA,
 };
@@ -55,6 +60,9 @@ static const struct nla_policy policy_new[] = {
 	[R3MAP_A_DEVICE_TIMEOUT] = TIMEOUT,
 	[R3MAP_A_DEVICE_PARK] = PARK,
 	[R3MAP_A_DEVICE_BACKEND] = BACKEND,
+	[R3MAP_A_DEVICE_CHUNK] = NLA_POLICY_FULL_RANGE(NLA_U32, &range_chunk),
+	[R3MAP_A_DEVICE_STORE] = NLA_POLICY_FULL_RANGE(NLA_U32, &range_fd),
+	[R3MAP_A_DEVICE_FLUSH] = NLA_POLICY_RANGE(NLA_U32, R3MAP_FLUSH_LOCAL, R3MAP_FLUSH_MAX),
 };
 
 static const struct nla_policy policy_get[] = {
@@ -109,6 +117,38 @@ static const struct nla_policy policy_complete[] = {
 	[R3MAP_A_QUEUE_DATA] = { .type = NLA_BINARY, .len = R3MAP_MAX_DATA },
 };
 
+#define EXTENTS { \
+	.type = NLA_BINARY, .len = R3MAP_MAX_EXTENTS * sizeof(struct r3map_extent), \
+}
+
+static const struct nla_policy policy_store[] = {
+	[R3MAP_A_CHUNK_INDEX] = { .type = NLA_U32 },
+	[R3MAP_A_CHUNK_GENERATION] = { .type = NLA_U64 },
+};
+
+/* CHUNK_CLAIM and DIRTY_TAKE. */
+static const struct nla_policy policy_ask[] = {
+	[R3MAP_A_CHUNK_INDEX] = { .type = NLA_U32 },
+	[R3MAP_A_CHUNK_GENERATION] = { .type = NLA_U64 },
+	[R3MAP_A_CHUNK_OFFSET] = { .type = NLA_U64 },
+	[R3MAP_A_CHUNK_LENGTH] = { .type = NLA_U64 },
+	[R3MAP_A_CHUNK_LIMIT] = { .type = NLA_U64 },
+};
+
+/* CHUNK_FILL and DIRTY_DONE. */
+static const struct nla_policy policy_tell[] = {
+	[R3MAP_A_CHUNK_INDEX] = { .type = NLA_U32 },
+	[R3MAP_A_CHUNK_GENERATION] = { .type = NLA_U64 },
+	[R3MAP_A_CHUNK_EXTENTS] = EXTENTS,
+	[R3MAP_A_CHUNK_ERROR] = NLA_POLICY_RANGE(NLA_S32, -MAX_ERRNO, -1),
+};
+
+static const struct nla_policy policy_chunk_get[] = {
+	[R3MAP_A_CHUNK_INDEX] = { .type = NLA_U32 },
+	[R3MAP_A_CHUNK_OFFSET] = { .type = NLA_U64 },
+	[R3MAP_A_CHUNK_LENGTH] = { .type = NLA_U64 },
+};
+
 #define OP(_cmd, _policy, _doit, ...) {			\
 	.cmd = R3MAP_CMD_##_cmd,			\
 	.policy = _policy,				\
@@ -129,6 +169,13 @@ static const struct genl_ops family_ops[] = {
 	OP(DEVICE_START, policy_start, device_start),
 	OP(QUEUE_BIND, policy_bind, queue_bind),
 	OP(QUEUE_COMPLETE, policy_complete, queue_complete),
+	OP(STORE_OPEN, policy_store, store_open),
+	OP(CHUNK_CLAIM, policy_ask, chunk_claim),
+	OP(CHUNK_FILL, policy_tell, chunk_fill),
+	OP(CHUNK_GET, policy_chunk_get, chunk_get),
+	OP(DIRTY_TAKE, policy_ask, dirty_take),
+	OP(DIRTY_DONE, policy_tell, dirty_done),
+	OP(DEVICE_SYNC, policy_start, device_sync),
 };
 
 static const struct genl_multicast_group family_groups[] = {

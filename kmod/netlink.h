@@ -40,5 +40,12 @@ int r3map_netlink_device_attach(struct sk_buff *skb, struct genl_info *info);
 int r3map_netlink_device_start(struct sk_buff *skb, struct genl_info *info);
 int r3map_netlink_queue_bind(struct sk_buff *skb, struct genl_info *info);
 int r3map_netlink_queue_complete(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_store_open(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_chunk_claim(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_chunk_fill(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_chunk_get(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_dirty_take(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_device_sync(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_dirty_done(struct sk_buff *skb, struct genl_info *info);
 
 #endif

@@ -8,6 +8,7 @@
 #include <linux/ktime.h>
 
 #include "device.h"
+#include "managed.h"
 #include "netlink.h"
 #include "queue.h"
 
@@ -129,6 +130,20 @@ static int put_params(struct sk_buff *skb, const struct r3map_params *p)
 	    nla_put_u32(skb, R3MAP_A_DEVICE_DEPTH, p->depth) ||
 	    nla_put_u32(skb, R3MAP_A_DEVICE_TRANSPORT, p->transport))
 		return -EMSGSIZE;
+	if (p->chunk && (nla_put_u32(skb, R3MAP_A_DEVICE_CHUNK, p->chunk) ||
+			 nla_put_u32(skb, R3MAP_A_DEVICE_FLUSH, p->flush)))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int put_managed(struct sk_buff *skb, struct r3map_managed *managed)
+{
+	u64 local, dirty;
+
+	r3map_chunks_count(&managed->chunks, &local, &dirty);
+	if (nla_put_u64_64bit(skb, R3MAP_A_DEVICE_LOCAL, local, R3MAP_A_DEVICE_PAD) ||
+	    nla_put_u64_64bit(skb, R3MAP_A_DEVICE_DIRTY, dirty, R3MAP_A_DEVICE_PAD))
+		return -EMSGSIZE;
 	return 0;
 }
 
@@ -167,6 +182,8 @@ static int put_queues(struct sk_buff *skb, struct r3map_device *dev)
 	    nla_put_u32(skb, R3MAP_A_DEVICE_WAITING, waiting) ||
 	    nla_put_u64_64bit(skb, R3MAP_A_DEVICE_AREA, area, R3MAP_A_DEVICE_PAD))
 		return -EMSGSIZE;
+	if (dev->managed)
+		r3map_managed_count(dev->managed, counter);
 	return put_counters(skb, counter);
 }
 
@@ -178,7 +195,8 @@ static int put_all(struct sk_buff *skb, struct r3map_device *dev)
 	    nla_put_string(skb, R3MAP_A_DEVICE_BACKEND, dev->backend) ||
 	    nla_put_u32(skb, R3MAP_A_DEVICE_OPENERS, READ_ONCE(dev->openers)) ||
 	    nla_put_u64_64bit(skb, R3MAP_A_DEVICE_MEMORY, r3map_device_memory(dev),
-			      R3MAP_A_DEVICE_PAD))
+			      R3MAP_A_DEVICE_PAD) ||
+	    (dev->managed && put_managed(skb, dev->managed)))
 		return -EMSGSIZE;
 	return put_queues(skb, dev);
 }
@@ -303,6 +321,32 @@ static int parse_limits(struct genl_info *info, struct r3map_params *p)
 	return 0;
 }
 
+static int parse_managed(struct genl_info *info, struct r3map_device_config *config)
+{
+	struct r3map_params *p = &config->params;
+
+	p->chunk = get_u32(info, R3MAP_A_DEVICE_CHUNK, 0);
+	p->flush = get_u32(info, R3MAP_A_DEVICE_FLUSH, R3MAP_FLUSH_REMOTE);
+	if (!info->attrs[R3MAP_A_DEVICE_CHUNK] != !info->attrs[R3MAP_A_DEVICE_STORE]) {
+		GENL_SET_ERR_MSG(info, "of CHUNK and STORE one is missing");
+		return -EINVAL;
+	}
+	if (!p->chunk) {
+		if (info->attrs[R3MAP_A_DEVICE_FLUSH])
+			return refuse(info, R3MAP_A_DEVICE_FLUSH, "FLUSH is for managed devices");
+		return 0;
+	}
+	if (!is_power_of_2(p->chunk))
+		return refuse(info, R3MAP_A_DEVICE_CHUNK, "CHUNK is not a power of two");
+	if (DIV_ROUND_UP_ULL(config->size, p->chunk) > R3MAP_MAX_CHUNKS)
+		return refuse(info, R3MAP_A_DEVICE_CHUNK, "CHUNK is too small for this SIZE");
+	if (p->transport != R3MAP_TRANSPORT_SHARED)
+		return refuse(info, R3MAP_A_DEVICE_TRANSPORT,
+			      "a managed device has no payload to transport");
+	config->store = nla_get_u32(info->attrs[R3MAP_A_DEVICE_STORE]);
+	return 0;
+}
+
 static int parse_config(struct genl_info *info, struct r3map_device_config *config)
 {
 	struct r3map_params *p = &config->params;
@@ -329,7 +373,7 @@ static int parse_config(struct genl_info *info, struct r3map_device_config *conf
 	config->timeout = get_u32(info, R3MAP_A_DEVICE_TIMEOUT, DEFAULT_TIMEOUT);
 	config->park = get_u32(info, R3MAP_A_DEVICE_PARK, DEFAULT_PARK);
 	config->backend = get_string(info, R3MAP_A_DEVICE_BACKEND) ?: "";
-	return 0;
+	return parse_managed(info, config);
 }
 
 int r3map_netlink_device_new(struct sk_buff *skb, struct genl_info *info)
@@ -425,6 +469,35 @@ int r3map_netlink_device_del(struct sk_buff *skb, struct genl_info *info)
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	err = r3map_device_delete(dev, info->attrs[R3MAP_A_DEVICE_FORCE], info->extack);
+	device_unlock_put(dev);
+	return err;
+}
+
+int r3map_netlink_device_sync(struct sk_buff *skb, struct genl_info *info)
+{
+	struct r3map_device *dev = device_find_lock(skb, info);
+	struct sk_buff *reply;
+	u64 number;
+	void *head;
+	int err;
+
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	/* Made first: what has been asked for must be told. */
+	err = -ENOMEM;
+	reply = genlmsg_new(nla_total_size_64bit(sizeof(u64)), GFP_NOIO);
+	if (!reply)
+		goto unlock;
+	err = r3map_device_sync(dev, &number, info->extack);
+	if (err) {
+		nlmsg_free(reply);
+		goto unlock;
+	}
+	head = genlmsg_put_reply(reply, info, &r3map_family, 0, R3MAP_CMD_DEVICE_SYNC);
+	nla_put_u64_64bit(reply, R3MAP_A_DEVICE_SYNC, number, R3MAP_A_DEVICE_PAD);
+	genlmsg_end(reply, head);
+	err = genlmsg_reply(reply, info);
+unlock:
 	device_unlock_put(dev);
 	return err;
 }

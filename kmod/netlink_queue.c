@@ -40,10 +40,10 @@ static struct r3map_area *bind_area(const struct r3map_queue *queue, struct genl
 	struct nlattr *addr = info->attrs[R3MAP_A_QUEUE_AREA_ADDR];
 	struct nlattr *size = info->attrs[R3MAP_A_QUEUE_AREA_SIZE];
 
-	if (queue->inlined) {
+	if (queue->inlined || queue->dev->managed) {
 		if (!addr && !size)
 			return NULL;
-		GENL_SET_ERR_MSG(info, "the inline transport has no area");
+		GENL_SET_ERR_MSG(info, "inline transport and managed devices have no area");
 		return ERR_PTR(-EINVAL);
 	}
 	if (!addr || !size) {

@@ -9,6 +9,7 @@
 
 #include "area.h"
 #include "device.h"
+#include "managed.h"
 #include "queue.h"
 #include "request.h"
 #include "trace.h"
@@ -71,7 +72,8 @@ void r3map_queue_lose(struct r3map_queue *queue, struct list_head *lost)
 		return;
 	spin_lock(&queue->lock);
 	list_for_each_entry(request, lost, node) {
-		queue->counter[R3MAP_A_COUNTER_ERRORS]++;
+		if (request->bio)
+			queue->counter[R3MAP_A_COUNTER_ERRORS]++;
 		r3map_queue_forget(queue, 1);
 	}
 	spin_unlock(&queue->lock);
@@ -261,6 +263,19 @@ void r3map_queue_unbind(struct r3map_queue *queue, enum r3map_gate gate)
 
 /* --- time --------------------------------------------------------------------------------- */
 
+/*
+ * Who waits for a fetch has a bound of its own; the fetch has none, for as long as the helper may
+ * still write to the store. A remote flush of a managed device takes as long as it makes progress.
+ */
+static bool queue_is_patient(const struct r3map_queue *queue, const struct r3map_request *request,
+			     unsigned long before)
+{
+	const struct r3map_managed *managed = queue->dev->managed;
+
+	return managed && (request->op == R3MAP_OP_FETCH ||
+			   !time_before(READ_ONCE(managed->pushed), before));
+}
+
 /* Moves what is older than @before to @expired. The lists are sorted by age. */
 static u32 queue_expire_list(struct r3map_queue *queue, struct list_head *list,
 			     unsigned long before, struct list_head *expired)
@@ -272,6 +287,8 @@ static u32 queue_expire_list(struct r3map_queue *queue, struct list_head *list,
 	list_for_each_entry_safe(request, next, list, node) {
 		if (!time_before(request->since, before))
 			break;
+		if (queue_is_patient(queue, request, before))
+			continue;
 		list_move_tail(&request->node, expired);
 		nr++;
 	}

@@ -9,6 +9,7 @@
 #include <linux/r3map.h>
 
 #include "device.h"
+#include "managed.h"
 #include "request.h"
 #include "trace.h"
 
@@ -63,6 +64,8 @@ struct r3map_request *r3map_request_new(struct r3map_device *dev, struct bio *bi
 	request->op = request_op(bio);
 	request->flush_first = false;
 	request->issued = false;
+	request->owner = false;
+	request->counted = false;
 	request->area = 0;
 	if (bio->bi_opf & REQ_PREFLUSH) {
 		/* A flush of its own, or one before the data: the write follows when it is done. */
@@ -76,6 +79,42 @@ struct r3map_request *r3map_request_new(struct r3map_device *dev, struct bio *bi
 		request->start = jiffies;
 	request->since = request->start;
 	return request;
+}
+
+static void request_begin(struct r3map_request *request, u8 op)
+{
+	memset(request, 0, sizeof(*request));
+	request->op = op;
+	request->start = jiffies;
+	request->since = request->start;
+}
+
+struct r3map_request *r3map_request_new_fetch(mempool_t *pool, u64 offset, u32 length)
+{
+	struct r3map_request *request = mempool_alloc(pool, GFP_NOWAIT);
+
+	if (!request)
+		return NULL;
+	request_begin(request, R3MAP_OP_FETCH);
+	request->offset = offset;
+	request->length = length;
+	return request;
+}
+
+struct r3map_request *r3map_request_new_sync(u64 number)
+{
+	struct r3map_request *request = kmem_cache_alloc(request_cache, GFP_NOIO);
+
+	if (!request)
+		return NULL;
+	request_begin(request, R3MAP_OP_FLUSH);
+	request->sync = number;
+	return request;
+}
+
+void r3map_request_free_sync(struct r3map_request *request)
+{
+	kmem_cache_free(request_cache, request);
 }
 
 void r3map_request_next_stage(struct r3map_request *request)
@@ -92,6 +131,13 @@ void r3map_request_end(struct r3map_device *dev, struct r3map_request *request,
 	struct bio *bio = request->bio;
 
 	trace_r3map_complete(dev, request, status);
+	if (!bio) {
+		if (request->op == R3MAP_OP_FETCH)
+			r3map_managed_fetched(dev->managed, request, status);
+		else
+			r3map_device_synced(dev, request, status);
+		return;
+	}
 	if (request->accounted)
 		bio_end_io_acct(bio, request->start);
 	mempool_free(request, dev->requests);

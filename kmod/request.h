@@ -15,12 +15,24 @@
 #include <linux/mempool.h>
 #include <linux/r3map.h>
 #include <linux/types.h>
+#include <linux/workqueue.h>
 
 struct r3map_device;
 
 struct r3map_request {
 	struct list_head node;		/* in one of the queue's lists, or the owner's */
-	struct bio *bio;
+	struct bio *bio;		/* NULL: a FETCH, or a DEVICE_SYNC */
+	union {				/* managed devices, see managed.c */
+		struct work_struct work;	/* it goes the long way */
+		struct {		/* it waits for a chunk */
+			struct hlist_node bucket;
+			unsigned long chunk;
+		};
+		struct {		/* it is a DEVICE_SYNC, see device.c */
+			u64 sync;
+			u32 sync_error;	/* an errno */
+		};
+	};
 	unsigned long start;		/* jiffies: submitted, for the accounting and for the age */
 	unsigned long since;		/* jiffies: since when the timeout counts */
 	u64 offset;			/* bytes */
@@ -32,6 +44,8 @@ struct r3map_request {
 	bool accounted;			/* start is to be given back to the accounting */
 	bool flush_first;		/* this stage is the flush before a write */
 	bool issued;			/* a helper was given it before */
+	bool owner;			/* of the chunks of its range that are not local yet */
+	bool counted;			/* as a hit or a miss */
 	s32 error;			/* of the completion */
 	u32 bytes;			/* of the completion */
 };
@@ -53,6 +67,21 @@ mempool_t *r3map_request_pool_new(void);
  */
 struct r3map_request *r3map_request_new(struct r3map_device *dev, struct bio *bio);
 
+/**
+ * r3map_request_new_fetch - a request for the helper of a managed device, without a bio
+ * @pool: one that no bio's request comes from
+ * Context: does not sleep.
+ * Return: NULL if there is no memory.
+ */
+struct r3map_request *r3map_request_new_fetch(mempool_t *pool, u64 offset, u32 length);
+
+/*
+ * A FLUSH of nobody's bio; its end is r3map_device_synced()'s. NULL: out of memory. Context:
+ * sleeps.
+ */
+struct r3map_request *r3map_request_new_sync(u64 number);
+void r3map_request_free_sync(struct r3map_request *request);
+
 /* READ and WRITE have payload that moves between module and helper. */
 static inline bool r3map_op_has_payload(u8 op)
 {
@@ -63,7 +92,7 @@ static inline bool r3map_op_has_payload(u8 op)
 void r3map_request_next_stage(struct r3map_request *request);
 
 /**
- * r3map_request_end - end the bio with @status and free @request
+ * r3map_request_end - end the bio with @status, or settle the fetch, and free @request
  * Context: the caller owns @request and holds no spinlock.
  */
 void r3map_request_end(struct r3map_device *dev, struct r3map_request *request,

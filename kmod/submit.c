@@ -21,7 +21,7 @@ static blk_status_t submit_would_block(struct r3map_queue *queue)
 static blk_status_t submit_enter(struct r3map_queue *queue, struct r3map_request *request)
 	__must_hold(&queue->lock)
 {
-	bool nowait = request->bio->bi_opf & REQ_NOWAIT;
+	bool nowait = request->bio && request->bio->bi_opf & REQ_NOWAIT;
 	struct r3map_area *area;
 	u32 epoch;
 

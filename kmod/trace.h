@@ -20,7 +20,8 @@
 	{ R3MAP_OP_WRITE,		"write" },	\
 	{ R3MAP_OP_FLUSH,		"flush" },	\
 	{ R3MAP_OP_DISCARD,		"discard" },	\
-	{ R3MAP_OP_WRITE_ZEROES,	"zeroes" })
+	{ R3MAP_OP_WRITE_ZEROES,	"zeroes" },	\
+	{ R3MAP_OP_FETCH,		"fetch" })
 
 /* A bio came in and became a request of a queue. */
 TRACE_EVENT(r3map_submit,

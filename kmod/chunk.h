@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The chunk map of a managed device: which chunks of the region are local, which are on their
+ * way, and which have been written and are not at the backend yet.
+ *
+ *	             a bio needs it, or the helper claims it
+ *	  remote ───────────────────────────────────────────► busy
+ *	    ▲                                                  │ │
+ *	    └──────────────────── it failed ───────────────────┘ │ filled, or written as a whole
+ *	                                                         ▼
+ *	                                                       local
+ *
+ * A chunk that is busy has one owner: a FETCH request, a claim of the helper, or a bio that
+ * writes all of it. Only the owner touches its bytes in the store. A local chunk stays local.
+ *
+ * Dirty: set after the bytes of a write are in the store and before its bio ends. Taken: the helper
+ * pushes it; while it does, the chunk is not given out a second time, and a write makes it dirty
+ * again.
+ *
+ * The map knows nothing of bios but the chunk that one waits for; managed.c does the rest.
+ */
+#ifndef R3MAP_CHUNK_H
+#define R3MAP_CHUNK_H
+
+#include <linux/atomic.h>
+#include <linux/list.h>
+#include <linux/r3map.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+
+struct netlink_ext_ack;
+struct r3map_request;
+
+#define R3MAP_CHUNK_BUCKETS 64
+
+struct r3map_chunks {
+	u64 size;			/* constant: bytes of the region */
+	u32 shift;			/* constant: log2 of the bytes of a chunk */
+	unsigned long nr;		/* constant: chunks; the last may be shorter */
+
+	/* One bit for each chunk. */
+	unsigned long *local;		/* set under @lock, read without */
+	unsigned long *dirty;		/* atomic; cleared under @lock */
+	atomic_long_t nr_dirty;
+
+	spinlock_t lock;		/* a leaf; guards the rest */
+	unsigned long *busy;
+	unsigned long *claimed;		/* by the helper: these are busy, too */
+	unsigned long *taken;
+	unsigned long nr_local;
+	unsigned long nr_claimed;
+	unsigned long nr_taken;
+	struct list_head waiters;	/* requests that wait for a chunk */
+	struct hlist_head buckets[R3MAP_CHUNK_BUCKETS];	/* the same, by chunk */
+};
+
+/* A range of chunks: from @first up to, not including, @end. */
+struct r3map_chunk_range {
+	unsigned long first, end;
+};
+
+/* Context: sleeps. Undone by r3map_chunks_exit(), also after a failure. */
+int r3map_chunks_init(struct r3map_chunks *chunks, u64 size, u32 chunk);
+void r3map_chunks_exit(struct r3map_chunks *chunks);
+/* Bytes of its tables. */
+u64 r3map_chunks_memory(const struct r3map_chunks *chunks);
+
+/* The chunks that @length bytes (> 0) at @offset touch. */
+static inline struct r3map_chunk_range
+r3map_chunks_touched(const struct r3map_chunks *chunks, u64 offset, u64 length)
+{
+	return (struct r3map_chunk_range) {
+		offset >> chunks->shift, ((offset + length - 1) >> chunks->shift) + 1,
+	};
+}
+
+/* The chunks that lie within these bytes as a whole; the last one of the region may be short. */
+struct r3map_chunk_range r3map_chunks_covered(const struct r3map_chunks *chunks, u64 offset,
+					      u64 length);
+
+/* Bytes from the start of @range to its end. */
+u64 r3map_chunks_bytes(const struct r3map_chunks *chunks, struct r3map_chunk_range range);
+
+/* Is all of @range local? If so, its bytes can be read in the store. Context: any, no lock. */
+bool r3map_chunks_are_local(const struct r3map_chunks *chunks, struct r3map_chunk_range range);
+
+/* A write of @range is in the store. Context: any, no lock. */
+void r3map_chunks_dirty(struct r3map_chunks *chunks, struct r3map_chunk_range range);
+
+/* @chunk is to be woken for; the owner of @request gives it away. Context: the lock is held. */
+void r3map_chunks_wait(struct r3map_chunks *chunks, struct r3map_request *request,
+		       unsigned long chunk);
+
+/*
+ * The owner of @range, all busy, is done with it: local, or remote again. Those who wait for it
+ * are moved to @woken and are the caller's. Context: the lock is held.
+ */
+void r3map_chunks_settle(struct r3map_chunks *chunks, struct r3map_chunk_range range, bool local,
+			 struct list_head *woken);
+/* Takes everybody who waits off the map. Context: the lock is held. */
+void r3map_chunks_wake_all(struct r3map_chunks *chunks, struct list_head *woken);
+
+/* Takes one of them off its lists. Context: the lock is held. */
+void r3map_chunks_unwait(struct r3map_request *request);
+
+/* What a call of the helper asks about, in chunks and bytes. */
+struct r3map_chunk_query {
+	struct r3map_chunk_range range;
+	u64 max;			/* bytes */
+	unsigned long next;		/* out: where it stopped */
+	u32 nr;				/* out: extents used */
+	struct r3map_extent *extents;	/* R3MAP_MAX_EXTENTS of them */
+};
+
+/* CHUNK_CLAIM, DIRTY_TAKE and CHUNK_GET. Context: any; a bounded piece of work, hence next. */
+void r3map_chunks_claim(struct r3map_chunks *chunks, struct r3map_chunk_query *query);
+void r3map_chunks_take(struct r3map_chunks *chunks, struct r3map_chunk_query *query);
+void r3map_chunks_get(struct r3map_chunks *chunks, struct r3map_chunk_query *query);
+
+/**
+ * r3map_chunks_fill - CHUNK_FILL: claims end, for better or worse
+ * @woken: gets who waited for these chunks
+ * Return: 0, or -EINVAL with text in @extack when nothing was changed.
+ */
+int r3map_chunks_fill(struct r3map_chunks *chunks, const struct r3map_extent *extents, u32 nr,
+		      bool filled, struct list_head *woken, struct netlink_ext_ack *extack);
+/* DIRTY_DONE, likewise. */
+int r3map_chunks_done(struct r3map_chunks *chunks, const struct r3map_extent *extents, u32 nr,
+		      bool pushed, struct netlink_ext_ack *extack);
+
+/* The helper is gone: claims end, what was taken is dirty. @woken as above. */
+void r3map_chunks_abandon(struct r3map_chunks *chunks, struct list_head *woken);
+
+/* Is anything dirty or taken? Context: any. */
+bool r3map_chunks_are_dirty(struct r3map_chunks *chunks);
+/* Bytes that are local, and dirty or taken. Context: any. */
+void r3map_chunks_count(struct r3map_chunks *chunks, u64 *local, u64 *dirty);
+
+#endif

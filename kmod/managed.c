@@ -1,0 +1,561 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Bios of managed devices. See managed.h.
+ *
+ * A request here is owned by whoever works on it, waits in the chunk map, or is stalled: short of
+ * memory for its fetch, or waiting for a claim whose helper is gone. All that wait are looked at
+ * by r3map_managed_expire(), so that no wait is without a bound.
+ */
+#include <linux/blkdev.h>
+#include <linux/slab.h>
+
+#include "device.h"
+#include "main.h"
+#include "managed.h"
+#include "queue.h"
+#include "request.h"
+
+#define MANAGED_RETRY_MS 5
+
+static bool managed_writes(const struct r3map_request *request)
+{
+	return request->op != R3MAP_OP_READ;
+}
+
+/* The chunks that belong to the bytes of @request. */
+static struct r3map_chunk_range managed_range(const struct r3map_managed *m,
+					      const struct r3map_request *request)
+{
+	return r3map_chunks_touched(&m->chunks, request->offset, request->length);
+}
+
+/* --- missing chunks ----------------------------------------------------------------------- */
+
+static void managed_stall(struct r3map_managed *m, struct list_head *requests, unsigned int ms)
+{
+	struct r3map_request *request;
+
+	if (list_empty(requests))
+		return;
+	spin_lock(&m->chunks.lock);
+	list_for_each_entry(request, requests, node)
+		INIT_HLIST_NODE(&request->bucket);
+	list_splice_tail_init(requests, &m->stalled);
+	spin_unlock(&m->chunks.lock);
+	mod_delayed_work(r3map_workqueue, &m->look, msecs_to_jiffies(ms));
+	r3map_device_arm(m->dev);
+}
+
+void r3map_managed_stall(struct r3map_managed *m, struct list_head *requests)
+{
+	managed_stall(m, requests, 0);
+}
+
+/* The fetch of @range has ended, or could not be made: wake who waits. */
+static void managed_settle(struct r3map_managed *m, struct r3map_chunk_range range,
+			   blk_status_t status)
+{
+	LIST_HEAD(woken);
+
+	spin_lock(&m->chunks.lock);
+	r3map_chunks_settle(&m->chunks, range, !status, &woken);
+	spin_unlock(&m->chunks.lock);
+	if (likely(!status)) {
+		r3map_managed_run(m, &woken);
+	} else if (status == BLK_STS_RESOURCE) {
+		managed_stall(m, &woken, MANAGED_RETRY_MS);
+	} else {
+		struct r3map_request *request;
+
+		list_for_each_entry(request, &woken, node)
+			r3map_managed_add(m, R3MAP_A_COUNTER_ERRORS, 1);
+		r3map_request_end_list(m->dev, &woken, status);
+	}
+}
+
+void r3map_managed_fetched(struct r3map_managed *m, struct r3map_request *fetch,
+			   blk_status_t status)
+{
+	struct r3map_chunk_range range = managed_range(m, fetch);
+
+	mempool_free(fetch, m->fetches);
+	managed_settle(m, range, status == BLK_STS_RESOURCE ? BLK_STS_IOERR : status);
+}
+
+/* Asks the helper for @range, which is busy and the caller's. */
+static void managed_fetch(struct r3map_managed *m, struct r3map_chunk_range range)
+{
+	struct r3map_device *dev = m->dev;
+	struct r3map_request *fetch;
+
+	fetch = r3map_request_new_fetch(m->fetches, (u64)range.first << m->chunks.shift,
+					r3map_chunks_bytes(&m->chunks, range));
+	if (unlikely(!fetch))
+		managed_settle(m, range, BLK_STS_RESOURCE);
+	else
+		r3map_queue_submit(&dev->queues[raw_smp_processor_id() % dev->params.queues],
+				   fetch);
+}
+
+/* The chunks from @first on that one fetch takes: free, and none of those in @covered. */
+static struct r3map_chunk_range managed_run_of(struct r3map_managed *m, unsigned long first,
+					       unsigned long end,
+					       struct r3map_chunk_range covered)
+{
+	unsigned long most = max(m->dev->params.max_io >> m->chunks.shift, 1u);
+	struct r3map_chunk_range run = { first, first + 1 };
+
+	lockdep_assert_held(&m->chunks.lock);
+	while (run.end < end && run.end - run.first < most &&
+	       !test_bit(run.end, m->chunks.local) && !test_bit(run.end, m->chunks.busy) &&
+	       !(run.end >= covered.first && run.end < covered.end))
+		run.end++;
+	bitmap_set(m->chunks.busy, run.first, run.end - run.first);
+	return run;
+}
+
+/*
+ * Makes sure that @request can be served: what it reads, or writes in part, is local, and what it
+ * writes as a whole is local or its own. Otherwise it waits, and false is returned: it may be gone.
+ */
+static bool managed_acquire(struct r3map_managed *m, struct r3map_request *request)
+{
+	struct r3map_chunk_range range = managed_range(m, request), covered = {}, run;
+	struct r3map_chunks *chunks = &m->chunks;
+	bool waits = false;
+	unsigned long at;
+
+	if (managed_writes(request))
+		covered = r3map_chunks_covered(chunks, request->offset, request->length);
+	spin_lock(&chunks->lock);
+	/* Everything that is missing is asked for before anything of it is waited for. */
+	for (at = range.first;; at++) {
+		at = find_next_zero_bit(chunks->local, range.end, at);
+		if (at >= range.end)
+			break;
+		if (at >= covered.first && at < covered.end && !test_bit(at, chunks->busy))
+			continue;
+		if (!waits)
+			r3map_chunks_wait(chunks, request, at);
+		waits = true;
+		if (test_bit(at, chunks->busy))
+			continue;
+		run = managed_run_of(m, at, range.end, covered);
+		spin_unlock(&chunks->lock);
+		managed_fetch(m, run);
+		at = run.end - 1;
+		spin_lock(&chunks->lock);
+	}
+	if (!waits) {
+		for (at = range.first;; at++) {
+			at = find_next_zero_bit(chunks->local, range.end, at);
+			if (at >= range.end)
+				break;
+			__set_bit(at, chunks->busy);
+			request->owner = true;
+		}
+	}
+	spin_unlock(&chunks->lock);
+	if (waits)
+		r3map_device_arm(m->dev);
+	return !waits;
+}
+
+/* --- serving ------------------------------------------------------------------------------ */
+
+static void managed_step(struct r3map_managed *m, struct r3map_request *request,
+			 struct list_head *woken);
+
+static void managed_end(struct r3map_managed *m, struct r3map_request *request,
+			blk_status_t status)
+{
+	if (unlikely(status))
+		r3map_managed_add(m, R3MAP_A_COUNTER_ERRORS, 1);
+	r3map_request_end(m->dev, request, status);
+}
+
+/* @request, a writer, owned the chunks of its range that were not local. */
+static void managed_disown(struct r3map_managed *m, struct r3map_request *request, bool local,
+			   struct list_head *woken)
+{
+	struct r3map_chunk_range range = managed_range(m, request), one;
+	unsigned long at;
+
+	request->owner = false;
+	spin_lock(&m->chunks.lock);
+	for (at = range.first;; at++) {
+		at = find_next_zero_bit(m->chunks.local, range.end, at);
+		if (at >= range.end)
+			break;
+		one = (struct r3map_chunk_range) { at, at + 1 };
+		r3map_chunks_settle(&m->chunks, one, local, woken);
+	}
+	spin_unlock(&m->chunks.lock);
+}
+
+static void managed_count_done(struct r3map_managed *m, const struct r3map_request *request)
+{
+	static const u8 counters[] = {
+		[R3MAP_OP_READ] = R3MAP_A_COUNTER_READS,
+		[R3MAP_OP_WRITE] = R3MAP_A_COUNTER_WRITES,
+		[R3MAP_OP_FLUSH] = R3MAP_A_COUNTER_FLUSHES,
+		[R3MAP_OP_DISCARD] = R3MAP_A_COUNTER_DISCARDS,
+		[R3MAP_OP_WRITE_ZEROES] = R3MAP_A_COUNTER_ZEROES,
+	};
+
+	r3map_managed_add(m, counters[request->op], 1);
+	if (request->op == R3MAP_OP_READ)
+		r3map_managed_add(m, R3MAP_A_COUNTER_READ_BYTES, request->bio->bi_iter.bi_size);
+	else if (request->op == R3MAP_OP_WRITE)
+		r3map_managed_add(m, R3MAP_A_COUNTER_WRITE_BYTES, request->bio->bi_iter.bi_size);
+}
+
+static void managed_dirty(struct r3map_managed *m, const struct r3map_request *request, int err)
+{
+	struct r3map_chunk_range range = managed_range(m, request);
+	unsigned long at;
+
+	if (likely(!err)) {
+		r3map_chunks_dirty(&m->chunks, range);
+		return;
+	}
+	/* Nobody knows how far it came. What is its own stays remote, and is no loss. */
+	for (at = range.first; at < range.end; at++)
+		if (test_bit(at, m->chunks.local))
+			r3map_chunks_dirty(&m->chunks, (struct r3map_chunk_range) { at, at + 1 });
+}
+
+/* The bytes of @request were moved, or could not be. */
+static void managed_moved(struct r3map_managed *m, struct r3map_request *request, int err,
+			  struct list_head *woken)
+{
+	if (managed_writes(request)) {
+		managed_dirty(m, request, err);
+		if (request->owner)
+			managed_disown(m, request, !err, woken);
+	}
+	if (unlikely(err)) {
+		managed_end(m, request, errno_to_blk_status(err));
+		return;
+	}
+	managed_count_done(m, request);
+	if (managed_writes(request) && (request->bio->bi_opf & REQ_FUA) &&
+	    m->flush != R3MAP_FLUSH_LOCAL) {
+		request->op = R3MAP_OP_FLUSH;
+		managed_step(m, request, woken);
+	} else {
+		managed_end(m, request, BLK_STS_OK);
+	}
+}
+
+/* A flush that needs no helper is done. */
+static void managed_flushed(struct r3map_managed *m, struct r3map_request *request, int err,
+			    struct list_head *woken)
+{
+	if (unlikely(err)) {
+		managed_end(m, request, errno_to_blk_status(err));
+		return;
+	}
+	managed_count_done(m, request);
+	if (request->flush_first) {
+		r3map_request_next_stage(request);
+		managed_step(m, request, woken);
+	} else {
+		managed_end(m, request, BLK_STS_OK);
+	}
+}
+
+static void managed_work(struct work_struct *work)
+{
+	struct r3map_request *request = container_of(work, struct r3map_request, work);
+	struct r3map_device *dev = request->bio->bi_bdev->bd_disk->private_data;
+	struct r3map_managed *m = dev->managed;
+	struct r3map_store *store = &m->store;
+	LIST_HEAD(woken);
+
+	switch (request->op) {
+	case R3MAP_OP_READ:
+		managed_moved(m, request, r3map_store_read(store, request->bio, request->offset),
+			      &woken);
+		break;
+	case R3MAP_OP_WRITE:
+		managed_moved(m, request, r3map_store_write(store, request->bio, request->offset),
+			      &woken);
+		break;
+	case R3MAP_OP_FLUSH:
+		managed_flushed(m, request, r3map_store_sync(store), &woken);
+		break;
+	default:
+		managed_moved(m, request,
+			      r3map_store_zero(store, request->offset, request->length), &woken);
+	}
+	r3map_managed_run(m, &woken);
+}
+
+/* To a work item, which may sleep. */
+static void managed_defer(struct r3map_managed *m, struct r3map_request *request,
+			  struct list_head *woken)
+{
+	if (request->bio->bi_opf & REQ_NOWAIT) {
+		r3map_managed_add(m, R3MAP_A_COUNTER_WOULD_BLOCK, 1);
+		if (request->owner)
+			managed_disown(m, request, false, woken);
+		r3map_request_end(m->dev, request, BLK_STS_AGAIN);
+		return;
+	}
+	INIT_WORK(&request->work, managed_work);
+	queue_work(r3map_store_workqueue, &request->work);
+}
+
+static void managed_flush(struct r3map_managed *m, struct r3map_request *request,
+			  struct list_head *woken)
+{
+	switch (m->flush) {
+	case R3MAP_FLUSH_LOCAL:
+		managed_flushed(m, request, 0, woken);
+		break;
+	case R3MAP_FLUSH_DURABLE:
+		managed_defer(m, request, woken);
+		break;
+	default:
+		/* All of them in one queue: that of the thread which pushes. */
+		r3map_queue_submit(&m->dev->queues[0], request);
+	}
+}
+
+/*
+ * A discard is a hint: chunks at its ends that are not local are left out rather than fetched.
+ * False if nothing is left of it.
+ */
+static bool managed_trim(struct r3map_managed *m, struct r3map_request *request)
+{
+	struct r3map_chunk_range range = managed_range(m, request), covered, first, last;
+	u64 end = request->offset + request->length;
+
+	covered = r3map_chunks_covered(&m->chunks, request->offset, request->length);
+	first = (struct r3map_chunk_range) { range.first, range.first + 1 };
+	last = (struct r3map_chunk_range) { range.end - 1, range.end };
+	if (covered.end < range.end && !r3map_chunks_are_local(&m->chunks, last))
+		end = (u64)last.first << m->chunks.shift;
+	if (covered.first > range.first && !r3map_chunks_are_local(&m->chunks, first))
+		request->offset = (u64)first.end << m->chunks.shift;
+	if (request->offset >= end)
+		return false;
+	request->length = end - request->offset;
+	return true;
+}
+
+/* As far as @request comes now. Its owner gives it away. */
+static void managed_step(struct r3map_managed *m, struct r3map_request *request,
+			 struct list_head *woken)
+{
+	bool local, moved = false;
+
+	if (request->op == R3MAP_OP_FLUSH) {
+		managed_flush(m, request, woken);
+		return;
+	}
+	if (request->op == R3MAP_OP_DISCARD && !managed_trim(m, request)) {
+		managed_count_done(m, request);
+		managed_end(m, request, BLK_STS_OK);
+		return;
+	}
+	local = r3map_chunks_are_local(&m->chunks, managed_range(m, request));
+	if (!request->counted) {
+		request->counted = true;
+		r3map_managed_add(m, local ? R3MAP_A_COUNTER_HITS : R3MAP_A_COUNTER_MISSES, 1);
+	}
+	if (unlikely(!local)) {
+		if (request->bio->bi_opf & REQ_NOWAIT) {
+			managed_defer(m, request, woken);
+			return;
+		}
+		if (!managed_acquire(m, request))
+			return;
+	}
+	if (request->op == R3MAP_OP_READ)
+		moved = r3map_store_read_now(&m->store, request->bio, request->offset);
+	else if (request->op == R3MAP_OP_WRITE)
+		moved = r3map_store_write_now(&m->store, request->bio, request->offset);
+	if (likely(moved))
+		managed_moved(m, request, 0, woken);
+	else
+		managed_defer(m, request, woken);
+}
+
+bool r3map_managed_try(struct r3map_managed *m, struct bio *bio)
+{
+	u64 offset = bio->bi_iter.bi_sector << SECTOR_SHIFT;
+	u32 length = bio->bi_iter.bi_size;
+	struct r3map_chunk_range range;
+	unsigned long start = jiffies;
+	bool write = op_is_write(bio_op(bio));
+
+	if (unlikely(!bio_has_data(bio)) || (bio->bi_opf & (REQ_PREFLUSH | REQ_FUA)))
+		return false;
+	range = r3map_chunks_touched(&m->chunks, offset, length);
+	if (unlikely(!r3map_chunks_are_local(&m->chunks, range)))
+		return false;
+	if (unlikely(write ? !r3map_store_write_now(&m->store, bio, offset) :
+			     !r3map_store_read_now(&m->store, bio, offset)))
+		return false;
+	if (write)
+		r3map_chunks_dirty(&m->chunks, range);
+	r3map_managed_add(m, R3MAP_A_COUNTER_HITS, 1);
+	r3map_managed_add(m, write ? R3MAP_A_COUNTER_WRITES : R3MAP_A_COUNTER_READS, 1);
+	r3map_managed_add(m, write ? R3MAP_A_COUNTER_WRITE_BYTES : R3MAP_A_COUNTER_READ_BYTES,
+			  length);
+	if (blk_queue_io_stat(bdev_get_queue(bio->bi_bdev))) {
+		bio_start_io_acct(bio);
+		bio_end_io_acct(bio, start);
+	}
+	bio_endio(bio);
+	return true;
+}
+
+void r3map_managed_run(struct r3map_managed *m, struct list_head *woken)
+{
+	struct r3map_request *request;
+
+	/* Each step may wake more. */
+	while (!list_empty(woken)) {
+		request = list_first_entry(woken, struct r3map_request, node);
+		list_del(&request->node);
+		managed_step(m, request, woken);
+	}
+}
+
+void r3map_managed_submit(struct r3map_managed *m, struct r3map_request *request)
+{
+	LIST_HEAD(woken);
+
+	managed_step(m, request, &woken);
+	r3map_managed_run(m, &woken);
+}
+
+/* --- the helper comes and goes, and time passes ------------------------------------------- */
+
+static void managed_look(struct work_struct *work)
+{
+	struct r3map_managed *m = container_of(to_delayed_work(work), struct r3map_managed, look);
+	LIST_HEAD(stalled);
+
+	spin_lock(&m->chunks.lock);
+	list_splice_init(&m->stalled, &stalled);
+	spin_unlock(&m->chunks.lock);
+	r3map_managed_run(m, &stalled);
+}
+
+void r3map_managed_serve(struct r3map_managed *m)
+{
+	struct r3map_request *request;
+
+	lockdep_assert_held(&m->dev->lock);
+	spin_lock(&m->chunks.lock);
+	m->serving = true;
+	list_for_each_entry(request, &m->chunks.waiters, node)
+		request->since = jiffies;
+	list_for_each_entry(request, &m->stalled, node)
+		request->since = jiffies;
+	spin_unlock(&m->chunks.lock);
+}
+
+void r3map_managed_abandon(struct r3map_managed *m)
+{
+	LIST_HEAD(woken);
+
+	lockdep_assert_held(&m->dev->lock);
+	spin_lock(&m->chunks.lock);
+	m->serving = false;
+	spin_unlock(&m->chunks.lock);
+	r3map_chunks_abandon(&m->chunks, &woken);
+	/* They ask for their chunks themselves now: of the next helper, or they fail. */
+	r3map_managed_stall(m, &woken);
+}
+
+static void managed_expire_list(struct r3map_managed *m, struct list_head *list,
+				unsigned long before, struct list_head *expired)
+{
+	struct r3map_request *request, *next;
+
+	lockdep_assert_held(&m->chunks.lock);
+	/* Not sorted: some have waited before. */
+	list_for_each_entry_safe(request, next, list, node) {
+		if (!time_before(request->since, before))
+			continue;
+		if (!hlist_unhashed(&request->bucket))
+			hlist_del(&request->bucket);
+		list_move_tail(&request->node, expired);
+		r3map_managed_add(m, R3MAP_A_COUNTER_TIMEOUTS, 1);
+		r3map_managed_add(m, R3MAP_A_COUNTER_ERRORS, 1);
+	}
+}
+
+bool r3map_managed_expire(struct r3map_managed *m, unsigned long timeout)
+{
+	unsigned long before = jiffies - timeout;
+	LIST_HEAD(expired);
+	bool busy;
+
+	spin_lock(&m->chunks.lock);
+	if (m->serving) {
+		managed_expire_list(m, &m->chunks.waiters, before, &expired);
+		managed_expire_list(m, &m->stalled, before, &expired);
+	}
+	busy = !list_empty(&m->chunks.waiters) || !list_empty(&m->stalled);
+	spin_unlock(&m->chunks.lock);
+	r3map_request_end_list(m->dev, &expired, BLK_STS_TIMEOUT);
+	return busy;
+}
+
+/* --- making ------------------------------------------------------------------------------- */
+
+struct r3map_managed *r3map_managed_new(struct r3map_device *dev, int fd, u32 chunk,
+					enum r3map_flush flush, struct netlink_ext_ack *extack)
+{
+	struct r3map_managed *m = kzalloc(sizeof(*m), GFP_KERNEL);
+	int err = -ENOMEM;
+
+	if (!m)
+		return ERR_PTR(-ENOMEM);
+	m->dev = dev;
+	m->flush = flush;
+	m->pushed = jiffies;
+	INIT_LIST_HEAD(&m->stalled);
+	INIT_DELAYED_WORK(&m->look, managed_look);
+	m->counter = __alloc_percpu(__R3MAP_A_COUNTER_MAX * sizeof(u64), sizeof(u64));
+	m->fetches = r3map_request_pool_new();
+	if (!m->counter || !m->fetches)
+		goto err_free;
+	err = r3map_chunks_init(&m->chunks, dev->size, chunk);
+	if (!err)
+		err = r3map_store_init(&m->store, fd, dev->size, extack);
+	if (err)
+		goto err_free;
+	return m;
+
+err_free:
+	r3map_managed_free(m);
+	return ERR_PTR(err);
+}
+
+void r3map_managed_free(struct r3map_managed *m)
+{
+	if (!m)
+		return;
+	cancel_delayed_work_sync(&m->look);
+	r3map_store_exit(&m->store);
+	r3map_chunks_exit(&m->chunks);
+	mempool_destroy(m->fetches);
+	free_percpu(m->counter);
+	kfree(m);
+}
+
+void r3map_managed_count(const struct r3map_managed *m, u64 *counter)
+{
+	int cpu, i;
+
+	for_each_possible_cpu(cpu)
+		for (i = 0; i < __R3MAP_A_COUNTER_MAX; i++)
+			counter[i] += per_cpu_ptr(m->counter, cpu)[i];
+}

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Handlers of the STORE_*, CHUNK_* and DIRTY_* commands: what the helper of a managed device asks
+ * and tells about the store.
+ */
+#include <linux/file.h>
+#include <linux/r3map.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#include "device.h"
+#include "managed.h"
+#include "netlink.h"
+
+/* The managed device that is meant, with a reference, or an ERR_PTR. */
+static struct r3map_device *chunk_find(struct sk_buff *skb, struct genl_info *info)
+{
+	struct r3map_device *dev;
+	int err;
+
+	err = r3map_netlink_may(skb, info->extack);
+	if (err)
+		return ERR_PTR(err);
+	if (!info->attrs[R3MAP_A_CHUNK_INDEX]) {
+		GENL_SET_ERR_MSG(info, "INDEX is missing");
+		return ERR_PTR(-EINVAL);
+	}
+	dev = r3map_device_find(nla_get_u32(info->attrs[R3MAP_A_CHUNK_INDEX]));
+	if (!dev) {
+		GENL_SET_ERR_MSG(info, "there is no device with this index");
+		return ERR_PTR(-ENODEV);
+	}
+	if (!dev->managed) {
+		GENL_SET_ERR_MSG(info, "the device is not managed");
+		r3map_device_put(dev);
+		return ERR_PTR(-EOPNOTSUPP);
+	}
+	return dev;
+}
+
+/* The same for its helper only, and locked: the helper cannot be lost meanwhile. */
+static struct r3map_device *chunk_find_lock(struct sk_buff *skb, struct genl_info *info)
+{
+	struct r3map_device *dev = chunk_find(skb, info);
+	int err = 0;
+
+	if (IS_ERR(dev))
+		return dev;
+	mutex_lock(&dev->lock);
+	if (!info->attrs[R3MAP_A_CHUNK_GENERATION]) {
+		GENL_SET_ERR_MSG(info, "GENERATION is missing");
+		err = -EINVAL;
+	} else if (nla_get_u64(info->attrs[R3MAP_A_CHUNK_GENERATION]) != dev->generation) {
+		GENL_SET_ERR_MSG(info, "the device has another generation now");
+		err = -ESTALE;
+	} else if (!dev->control.sk || dev->helper != task_tgid(current)) {
+		GENL_SET_ERR_MSG(info, "only the helper of the device may do this");
+		err = -EPERM;
+	}
+	if (!err)
+		return dev;
+	mutex_unlock(&dev->lock);
+	r3map_device_put(dev);
+	return ERR_PTR(err);
+}
+
+static void chunk_unlock_put(struct r3map_device *dev)
+{
+	mutex_unlock(&dev->lock);
+	r3map_device_put(dev);
+}
+
+/* --- asking ------------------------------------------------------------------------------- */
+
+typedef void query_fn(struct r3map_chunks *chunks, struct r3map_chunk_query *query);
+
+static int query_parse(const struct r3map_device *dev, struct genl_info *info,
+		       struct r3map_chunk_query *query)
+{
+	const struct r3map_chunks *chunks = &dev->managed->chunks;
+	struct nlattr *at = info->attrs[R3MAP_A_CHUNK_OFFSET];
+	struct nlattr *len = info->attrs[R3MAP_A_CHUNK_LENGTH];
+	u64 offset = at ? nla_get_u64(at) : 0, length;
+
+	if (offset >= chunks->size || (offset & (dev->params.chunk - 1))) {
+		NL_SET_ERR_MSG_ATTR(info->extack, at, "OFFSET is not that of a chunk");
+		return -EINVAL;
+	}
+	length = len ? nla_get_u64(len) : chunks->size - offset;
+	if (!length || length > chunks->size - offset) {
+		NL_SET_ERR_MSG_ATTR(info->extack, len, "LENGTH is 0 or beyond the end");
+		return -EINVAL;
+	}
+	query->range = r3map_chunks_touched(chunks, offset, length);
+	query->max = U64_MAX;
+	if (info->attrs[R3MAP_A_CHUNK_LIMIT])
+		query->max = nla_get_u64(info->attrs[R3MAP_A_CHUNK_LIMIT]);
+	return 0;
+}
+
+static int query_reply(struct genl_info *info, const struct r3map_chunks *chunks,
+		       const struct r3map_chunk_query *query, u8 cmd)
+{
+	size_t bytes = query->nr * sizeof(*query->extents);
+	struct sk_buff *reply;
+	void *head;
+
+	reply = genlmsg_new(nla_total_size(bytes) + nla_total_size_64bit(sizeof(u64)), GFP_NOIO);
+	if (!reply)
+		return -ENOMEM;
+	head = genlmsg_put_reply(reply, info, &r3map_family, 0, cmd);
+	if (!head || nla_put(reply, R3MAP_A_CHUNK_EXTENTS, bytes, query->extents) ||
+	    nla_put_u64_64bit(reply, R3MAP_A_CHUNK_NEXT,
+			      min((u64)query->next << chunks->shift, chunks->size),
+			      R3MAP_A_CHUNK_PAD)) {
+		nlmsg_free(reply);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(reply, head);
+	return genlmsg_reply(reply, info);
+}
+
+/* Asks @fn, and answers. If the answer cannot be sent, @undo takes back what was given. */
+static int query_answer(struct r3map_device *dev, struct genl_info *info, query_fn *fn, u8 cmd,
+			void (*undo)(struct r3map_device *dev,
+				     const struct r3map_chunk_query *query))
+{
+	struct r3map_chunks *chunks = &dev->managed->chunks;
+	struct r3map_chunk_query query = {};
+	int err;
+
+	err = query_parse(dev, info, &query);
+	if (err)
+		return err;
+	query.extents = kmalloc_array(R3MAP_MAX_EXTENTS, sizeof(*query.extents), GFP_NOIO);
+	if (!query.extents)
+		return -ENOMEM;
+	fn(chunks, &query);
+	err = query_reply(info, chunks, &query, cmd);
+	if (err && undo)
+		undo(dev, &query);
+	kfree(query.extents);
+	return err;
+}
+
+static void claim_undo(struct r3map_device *dev, const struct r3map_chunk_query *query)
+{
+	LIST_HEAD(woken);
+
+	r3map_chunks_fill(&dev->managed->chunks, query->extents, query->nr, false, &woken, NULL);
+	r3map_managed_stall(dev->managed, &woken);
+}
+
+static void take_undo(struct r3map_device *dev, const struct r3map_chunk_query *query)
+{
+	r3map_chunks_done(&dev->managed->chunks, query->extents, query->nr, false, NULL);
+}
+
+int r3map_netlink_chunk_claim(struct sk_buff *skb, struct genl_info *info)
+{
+	struct r3map_device *dev = chunk_find_lock(skb, info);
+	int err;
+
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	err = query_answer(dev, info, r3map_chunks_claim, R3MAP_CMD_CHUNK_CLAIM, claim_undo);
+	chunk_unlock_put(dev);
+	return err;
+}
+
+int r3map_netlink_dirty_take(struct sk_buff *skb, struct genl_info *info)
+{
+	struct r3map_device *dev = chunk_find_lock(skb, info);
+	int err;
+
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	err = query_answer(dev, info, r3map_chunks_take, R3MAP_CMD_DIRTY_TAKE, take_undo);
+	chunk_unlock_put(dev);
+	return err;
+}
+
+int r3map_netlink_chunk_get(struct sk_buff *skb, struct genl_info *info)
+{
+	struct r3map_device *dev = chunk_find(skb, info);
+	int err;
+
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	err = query_answer(dev, info, r3map_chunks_get, R3MAP_CMD_CHUNK_GET, NULL);
+	r3map_device_put(dev);
+	return err;
+}
+
+/* --- telling ------------------------------------------------------------------------------ */
+
+/* What the helper tells of: a copy, since attributes are aligned to 4 bytes only. */
+static struct r3map_extent *tell_extents(struct genl_info *info, u32 *nr)
+{
+	struct nlattr *attr = info->attrs[R3MAP_A_CHUNK_EXTENTS];
+	struct r3map_extent *extents;
+
+	*nr = attr ? nla_len(attr) / sizeof(*extents) : 0;
+	if (!*nr || nla_len(attr) % sizeof(*extents)) {
+		GENL_SET_ERR_MSG(info, "EXTENTS is not an array of extents");
+		return ERR_PTR(-EINVAL);
+	}
+	extents = kmemdup(nla_data(attr), nla_len(attr), GFP_NOIO);
+	return extents ?: ERR_PTR(-ENOMEM);
+}
+
+static u64 tell_bytes(const struct r3map_extent *extents, u32 nr)
+{
+	u64 bytes = 0;
+
+	while (nr-- > 0)
+		bytes += extents[nr].length;
+	return bytes;
+}
+
+int r3map_netlink_chunk_fill(struct sk_buff *skb, struct genl_info *info)
+{
+	bool filled = !info->attrs[R3MAP_A_CHUNK_ERROR];
+	struct r3map_extent *extents;
+	struct r3map_device *dev;
+	LIST_HEAD(woken);
+	int err;
+	u32 nr;
+
+	dev = chunk_find_lock(skb, info);
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	extents = tell_extents(info, &nr);
+	if (IS_ERR(extents)) {
+		chunk_unlock_put(dev);
+		return PTR_ERR(extents);
+	}
+	err = r3map_chunks_fill(&dev->managed->chunks, extents, nr, filled, &woken, info->extack);
+	if (!err && filled)
+		r3map_managed_add(dev->managed, R3MAP_A_COUNTER_FILL_BYTES,
+				  tell_bytes(extents, nr));
+	kfree(extents);
+	mutex_unlock(&dev->lock);
+	/* Without the lock: payload is copied. */
+	r3map_managed_run(dev->managed, &woken);
+	r3map_device_put(dev);
+	return err;
+}
+
+int r3map_netlink_dirty_done(struct sk_buff *skb, struct genl_info *info)
+{
+	bool pushed = !info->attrs[R3MAP_A_CHUNK_ERROR];
+	struct r3map_extent *extents;
+	struct r3map_device *dev;
+	int err;
+	u32 nr;
+
+	dev = chunk_find_lock(skb, info);
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	extents = tell_extents(info, &nr);
+	if (IS_ERR(extents)) {
+		chunk_unlock_put(dev);
+		return PTR_ERR(extents);
+	}
+	err = r3map_chunks_done(&dev->managed->chunks, extents, nr, pushed, info->extack);
+	if (!err && pushed) {
+		WRITE_ONCE(dev->managed->pushed, jiffies);
+		r3map_managed_add(dev->managed, R3MAP_A_COUNTER_PUSH_BYTES,
+				  tell_bytes(extents, nr));
+	}
+	kfree(extents);
+	chunk_unlock_put(dev);
+	return err;
+}
+
+/* --- the store ---------------------------------------------------------------------------- */
+
+int r3map_netlink_store_open(struct sk_buff *skb, struct genl_info *info)
+{
+	struct r3map_device *dev = chunk_find_lock(skb, info);
+	struct sk_buff *reply = NULL;
+	void *head;
+	int err, fd;
+
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	/* The handler runs in the sender's process, as chunk_find_lock() has seen. */
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0) {
+		err = fd;
+		goto unlock;
+	}
+	err = -ENOMEM;
+	reply = genlmsg_new(nla_total_size(sizeof(u32)), GFP_NOIO);
+	if (!reply)
+		goto put_fd;
+	head = genlmsg_put_reply(reply, info, &r3map_family, 0, R3MAP_CMD_STORE_OPEN);
+	if (!head || nla_put_u32(reply, R3MAP_A_CHUNK_FD, fd)) {
+		nlmsg_free(reply);
+		err = -EMSGSIZE;
+		goto put_fd;
+	}
+	genlmsg_end(reply, head);
+	err = genlmsg_reply(reply, info);
+	if (err)
+		goto put_fd;
+	fd_install(fd, get_file(dev->managed->store.file));
+	goto unlock;
+
+put_fd:
+	put_unused_fd(fd);
+unlock:
+	chunk_unlock_put(dev);
+	return err;
+}
