@@ -22,6 +22,7 @@ static const struct command *const commands[] = {
 	&command_show,
 	&command_info,
 	&command_monitor,
+	&command_sync,
 	&command_set,
 	&command_resize,
 	&command_features,

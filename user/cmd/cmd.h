@@ -43,6 +43,7 @@ extern const struct command command_resize;
 extern const struct command command_serve;
 extern const struct command command_set;
 extern const struct command command_show;
+extern const struct command command_sync;
 extern const struct command command_umount;
 
 /* Of the sources this program was built from. */

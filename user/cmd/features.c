@@ -28,6 +28,7 @@ static const struct { uint64_t bit; const char *name; } feature_names[] = {
 	{ R3MAP_FEATURE_INLINE, "inline" },
 	{ R3MAP_FEATURE_RECOVER, "recover" },
 	{ R3MAP_FEATURE_RESIZE, "resize" },
+	{ R3MAP_FEATURE_MANAGED, "managed" },
 };
 #define FEATURES	(sizeof(feature_names) / sizeof(feature_names[0]))
 

@@ -18,6 +18,11 @@ static const char *const words_on_death[] = {
 	[MOUNT_PARK] = "park", [MOUNT_FAIL] = "fail", NULL,
 };
 
+static const char *const words_flush[] = {
+	[MOUNT_FLUSH_LOCAL] = "local", [MOUNT_FLUSH_DURABLE] = "local-durable",
+	[MOUNT_FLUSH_REMOTE] = "remote", NULL,
+};
+
 static const struct mount_options mount_defaults = {
 	.index = MOUNT_AUTO,
 	.queues = MOUNT_AUTO,
@@ -35,6 +40,9 @@ static const struct mount_options mount_defaults = {
 	.on_death = MOUNT_PARK,
 	.part_scan = true,
 	.lock = true,
+	.chunk = MOUNT_AUTO,
+	.flush = MOUNT_FLUSH_REMOTE,
+	.pull_push = { .pull_workers = 64, .push_workers = 32, .push_interval = 5000 },
 };
 
 #define M(field) OPT(mount_options, field)
@@ -47,6 +55,21 @@ static const struct opt mount_opts[] = {
 	{ OPT_STRING, "log", 0, M(log), .value = "FILE",
 	  .help = "with --daemon: append messages to FILE" },
 	{ OPT_FLAG, "read-only", 'r', M(read_only), .help = "refuse writes" },
+	{ OPT_FLAG, "managed", 'm', M(managed),
+	  .help = "keep the region in a local store: pulled in the background, written back later" },
+	{ OPT_SIZE32, "chunk-size", 0, M(chunk), .value = "SIZE", .min = R3MAP_MIN_CHUNK,
+	  .max = R3MAP_MAX_CHUNK,
+	  .help = "with --managed: what is fetched and written back at once, a power of two (default: 64K, more for huge regions)" },
+	{ OPT_CHOICE, "flush", 0, M(flush), .value = "local|local-durable|remote",
+	  .words = words_flush,
+	  .help = "with --managed: what fsync means (default: remote, the bytes are at the backend)" },
+	{ OPT_U32, "pull-workers", 0, M(pull_push.pull_workers), .value = "N", .max = 65536,
+	  .help = "with --managed: chunks pulled at a time, 0: pull only what is asked for (default: 64)" },
+	{ OPT_U32, "push-workers", 0, M(pull_push.push_workers), .value = "N", .min = 1,
+	  .max = 65536, .help = "with --managed: writes to the backend at a time (default: 32)" },
+	{ OPT_TIME, "push-interval", 0, M(pull_push.push_interval), .value = "TIME",
+	  .max = R3MAP_MAX_TIMEOUT,
+	  .help = "with --managed: write back so often, 0: only when asked and at the end (default: 5s)" },
 	{ OPT_U32, "index", 'i', M(index), .value = "N", .max = INT32_MAX,
 	  .help = "make /dev/r3mapN (default: the lowest free number)" },
 	{ OPT_STRING, "recover", 0, M(recover), .value = "DEVICE",
@@ -94,6 +117,13 @@ static void mount_details(FILE *to)
 		fprintf(to, "  %s\n      %s\n", (*b)->synopsis, (*b)->help);
 }
 
+/* Was anything said that only a managed mount has? */
+static bool mount_is_managed(const struct mount_options *options)
+{
+	return options->chunk != mount_defaults.chunk || options->flush != mount_defaults.flush ||
+	       memcmp(&options->pull_push, &mount_defaults.pull_push, sizeof(options->pull_push));
+}
+
 static int mount_run(const void *settings, int argc, char **argv, struct error *error)
 {
 	const struct mount_options *options = settings;
@@ -114,6 +144,14 @@ static int mount_run(const void *settings, int argc, char **argv, struct error *
 	}
 	if (options->recover && options->index != MOUNT_AUTO) {
 		error_set(error, -EINVAL, "--index and --recover exclude each other: a device keeps its number");
+		return EXIT_USAGE;
+	}
+	if (!options->managed && !options->recover && mount_is_managed(options)) {
+		error_set(error, -EINVAL, "--chunk-size, --flush, --pull-workers, --push-workers and --push-interval are for --managed");
+		return EXIT_USAGE;
+	}
+	if (options->managed && options->transport == MOUNT_INLINE) {
+		error_set(error, -EINVAL, "--managed has no payload to transport: leave --transport out");
 		return EXIT_USAGE;
 	}
 	if (options->recover && device_index(options->recover, &index, error))

@@ -83,6 +83,32 @@ static void show_flags(const struct device *d)
 	printf("%s\n", *separator ? "" : "none");
 }
 
+/* "12.3 %", never 100 unless it is all */
+static const char *show_part(uint64_t part, uint64_t all, char text[32])
+{
+	double percent = all ? 100.0 * (double)part / (double)all : 100.0;
+
+	if (part < all && percent > 99.9)
+		percent = 99.9;
+	snprintf(text, 32, part >= all ? "%.0f %%" : "%.1f %%", percent);
+	return text;
+}
+
+static void show_managed(const struct device *d)
+{
+	char a[SIZE_TEXT], b[SIZE_TEXT], c[32];
+
+	printf("  managed      chunks of %s, fsync is %s\n", size_format(d->chunk, a),
+	       device_flush_name(d->flush));
+	printf("  local        %s of %s, %s", size_format(d->local, a), size_format(d->size, b),
+	       show_part(d->local, d->size, c));
+	if (d->dirty)
+		printf("; %s %s to be written back\n", size_format(d->dirty, a),
+		       d->state == R3MAP_STATE_LIVE ? "are" : "wait for a helper");
+	else
+		printf("; nothing is to be written back\n");
+}
+
 static int show_text(const struct device *d)
 {
 	char a[SIZE_TEXT], b[SIZE_TEXT], c[SIZE_TEXT], e[SIZE_TEXT];
@@ -91,6 +117,8 @@ static int show_text(const struct device *d)
 	printf("  backend      %s\n", d->backend);
 	printf("  size         %s (%" PRIu64 " bytes)\n", size_format(d->size, a), d->size);
 	show_state(d);
+	if (d->present & DEVICE_HAS(CHUNK))
+		show_managed(d);
 	show_flags(d);
 	printf("  generation   %" PRIu64 "\n", d->generation);
 	printf("  blocks       logical %s, physical %s, io_min %s, io_opt %s\n",
@@ -108,7 +136,8 @@ static int show_text(const struct device *d)
 	       d->in_flight, d->waiting, d->openers, d->openers == 1 ? "" : "s");
 	printf("  counters\n");
 	for (unsigned int i = 0; i < __R3MAP_A_COUNTER_MAX; i++)
-		if (device_counter_name(i))
+		if (device_counter_name(i) &&
+		    (i < R3MAP_A_COUNTER_HITS || (d->present & DEVICE_HAS(CHUNK))))
 			printf("    %-18s %" PRIu64 "\n", device_counter_name(i), d->counters[i]);
 	return fflush(stdout) == EOF ? -errno : 0;
 }

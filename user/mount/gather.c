@@ -14,8 +14,8 @@
 #define GATHER_REST_MAX	8192		/* and between the last */
 
 /*
- * Later than this is late, in units of @sent. The submitter ran meanwhile: what it submitted is in the
- * message itself and in the next one, n requests in all.
+ * Later than this is late, in units of @sent. The submitter ran meanwhile: what it submitted is
+ * in the message itself and in the next one, n requests in all.
  */
 #define GATHER_LATE(n)	(200 + 20 * (n))
 

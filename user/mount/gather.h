@@ -3,9 +3,10 @@
  * Letting requests gather in the kernel, where that costs nobody anything.
  *
  * A queue's thread that shares its CPU with the submitter is woken by the first request, preempts
- * the submitter, serves one request and sleeps again: two context switches for each request, however
- * many the submitter has to come. As SCHED_BATCH it does not preempt: the submitter runs until
- * it has to wait, and everything comes in one message. On a CPU of its own it makes no difference.
+ * the submitter, serves one request and sleeps again: two context switches for each request,
+ * however many the submitter has to come. As SCHED_BATCH it does not preempt: the submitter runs
+ * until it has to wait, and everything comes in one message. On a CPU of its own it makes no
+ * difference.
  *
  * But a thread that does not preempt may wait for somebody who computes. So it is tried for a few
  * messages, kept while messages carry more than one request, and given up at once, for a growing

@@ -27,6 +27,7 @@
 #include "lib/run.h"
 #include "lib/signals.h"
 #include "mount/holders.h"
+#include "mount/managed.h"
 #include "mount/mount.h"
 #include "mount/node.h"
 #include "mount/parameters.h"
@@ -35,11 +36,13 @@
 #include "nl/control.h"
 #include "nl/device.h"
 #include "nl/events.h"
+#include "nl/sync.h"
 
 #define MS			1000000ULL	/* ns */
 #define RETRY_FIRST		(20 * MS)	/* ns: a prober of udev is gone by then */
 #define RETRY_QUIET		(2000 * MS)	/* ns for which "busy" is not worth telling */
 #define RETRY_SLOW		(1000 * MS)
+#define PUSH_IO			(1U << 20)	/* bytes of one write to the backend of a managed device */
 #define FORCE_WITHIN		(5000 * MS)	/* ns between two signals that mean force */
 
 struct mount {
@@ -51,6 +54,7 @@ struct mount {
 	char path[NODE_PATH];		/* /dev/r3mapN */
 	struct worker *workers;
 	uint32_t workers_used;
+	struct managed managed;		/* if device.chunk is not 0 */
 
 	struct loop *loop;
 	struct loop_source signals, news, child;
@@ -64,6 +68,7 @@ struct mount {
 	bool forced;			/* by force */
 	bool removed;			/* the device is gone */
 	bool told_busy;
+	uint64_t syncing;		/* number of the DEVICE_SYNC that is waited for, or 0 */
 	uint64_t unmount_since;		/* ns */
 	uint64_t signal_last;		/* ns */
 	struct error error;		/* why the helper must end; code 0: nothing wrong */
@@ -75,6 +80,18 @@ static void mount_retry_in(struct mount *m, uint64_t ns)
 {
 	if (loop_timer_set(m->loop, &m->retry, loop_now() + ns))
 		log_warn("out of memory for a timer: send the signal again to unmount");
+}
+
+/* What was written goes to the backend before the device goes; mount_synced() goes on. */
+static void mount_sync(struct mount *m)
+{
+	struct error error = { 0 };
+
+	if (!device_sync_begin(m->control, &m->device, &m->syncing, &error))
+		return;
+	m->syncing = 0;
+	log_error("cannot unmount %s: %s", m->path, error.text);
+	mount_retry_in(m, RETRY_SLOW);
 }
 
 static void mount_delete(struct mount *m, bool force)
@@ -90,7 +107,7 @@ static void mount_delete(struct mount *m, bool force)
 	char holders[400];
 	int err;
 
-	if (m->removed || m->forced || (m->deleting && !force))
+	if (m->removed || m->forced || (m->deleting && !force) || (m->syncing && !force))
 		return;
 	err = device_request(m->control, R3MAP_CMD_DEVICE_DEL, &in, NULL, &error);
 	if (!err || err == -EALREADY) {	/* or somebody else's unmount is under way */
@@ -102,6 +119,8 @@ static void mount_delete(struct mount *m, bool force)
 		m->removed = true;
 		return;
 	}
+	if (err == -EAGAIN)
+		return mount_sync(m);
 	if (err != -EBUSY) {
 		log_error("cannot unmount %s: %s", m->path, error.text);
 		/* Short of memory; or nobody is left who would ask again. */
@@ -153,7 +172,9 @@ static void mount_signal(struct loop_source *source, uint32_t events)
 	(void)events;
 	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	/* A terminal that is closed sends SIGHUP, and its shell sends another: no wish for force. */
+	/*
+	 * A terminal that is closed sends SIGHUP, and its shell sends another: no wish for force.
+	 */
 	again = m->signal_last && now - m->signal_last < FORCE_WITHIN &&
 		info.ssi_signo != SIGHUP;
 	if (info.ssi_signo != SIGHUP)
@@ -189,6 +210,16 @@ static void mount_child(struct loop_source *source, uint32_t events)
 		mount_unmount(m);
 }
 
+static void mount_synced(struct mount *m, uint32_t code)
+{
+	m->syncing = 0;
+	if (!code)
+		return mount_delete(m, false);
+	log_error("cannot unmount %s: writing back to %s fails: %s; it is kept and tried again, signal twice to give it up",
+		  m->path, m->backend->name, strerror((int)code));
+	mount_retry_in(m, RETRY_SLOW);
+}
+
 static void mount_event(const struct device *event, void *data)
 {
 	struct mount *m = data;
@@ -197,6 +228,8 @@ static void mount_event(const struct device *event, void *data)
 		return;
 	if (event->event == R3MAP_EVENT_REMOVED)
 		m->removed = true;
+	else if (event->event == R3MAP_EVENT_SYNCED && event->sync == m->syncing)
+		mount_synced(m, event->sync_errno);
 	else if (event->event == R3MAP_EVENT_PARKED || event->event == R3MAP_EVENT_FAILED)
 		error_set(&m->error, -EPIPE, "the kernel has given up this helper of %s", m->path);
 }
@@ -210,6 +243,8 @@ static void mount_repair(struct mount *m)
 
 	if (err == -ENODEV || (!err && now.generation != m->device.generation))
 		m->removed = true;
+	else if (!err && m->syncing)	/* its end may have been among them */
+		mount_sync(m);
 }
 
 static void mount_news(struct loop_source *source, uint32_t events)
@@ -226,12 +261,51 @@ static void mount_news(struct loop_source *source, uint32_t events)
 
 /* --- the way up --- */
 
+/* The store of a new managed device, and what the module needs to know of it. */
+static int mount_store(struct mount *m, struct device *in, struct error *error)
+{
+	int err = parameters_managed(m->options, m->backend, in, error);
+
+	if (!err)
+		err = store_new(&m->managed.store, in->size, error);
+	if (err)
+		return err;
+	in->store = (uint32_t)m->managed.store.fd;
+	in->present |= DEVICE_HAS(STORE);
+	return 0;
+}
+
+/* The device is this helper's: what its pull and push need. */
+static int mount_managed(struct mount *m, struct error *error)
+{
+	const uint32_t max_io = m->backend->info.max_io;
+	struct managed *managed = &m->managed;
+	int fd, err;
+
+	managed->options = &m->options->pull_push;
+	managed->backend = m->backend;
+	managed->size = m->device.size;
+	managed->chunk = m->device.chunk;
+	managed->max_io = max_io && max_io < PUSH_IO ? max_io : PUSH_IO;
+	if (managed->max_io < managed->chunk)
+		managed->max_io = managed->chunk;
+	managed->chunks.index = m->device.index;
+	managed->chunks.generation = m->device.generation;
+	err = control_open(&managed->chunks.control, error);
+	if (err || managed->store.bytes)
+		return err;
+	err = chunks_store(&managed->chunks, &fd, error);
+	return err ? err : store_map(&managed->store, fd, managed->size, error);
+}
+
 static int mount_new(struct mount *m, struct error *error)
 {
 	struct device in, out;
 	int err;
 
 	err = parameters_new(m->options, m->backend, &in, error);
+	if (!err && m->options->managed)
+		err = mount_store(m, &in, error);
 	if (err)
 		return err;
 	memset(&out, 0, sizeof(out));
@@ -297,6 +371,7 @@ static int mount_workers(struct mount *m, struct error *error)
 		};
 		worker->backend = m->backend;
 		worker->area_size = area;
+		worker->managed = m->device.chunk ? &m->managed : NULL;
 		worker->owner = m->loop;
 		worker->queue.fd = -1;
 		err = worker_start(worker, error);
@@ -369,6 +444,10 @@ static int mount_up(struct mount *m, const char *backend, struct error *error)
 	if (err)
 		return err;
 	node_path(m->device.index, m->path);
+	if (m->device.chunk)
+		err = mount_managed(m, error);
+	if (err)
+		return err;
 	reclaim_enter();
 	/* A parked device may have swap on it; a new one has not before its path is told. */
 	if (m->options->lock && m->options->recover)
@@ -386,6 +465,8 @@ static int mount_up(struct mount *m, const char *backend, struct error *error)
 	err = node_wait(m->device.index, error);
 	if (!err && m->options->lock && !m->options->recover)
 		err = reclaim_lock(error);
+	if (!err && m->options->lock && m->device.chunk)
+		store_unlock(&m->managed.store);
 	return err;
 }
 
@@ -450,6 +531,8 @@ static void mount_down(struct mount *m, int status, const struct error *error)
 			fprintf(stderr, "r3map: %s\n", error->text);
 		_exit(status);
 	}
+	store_close(&m->managed.store);
+	control_close(m->managed.chunks.control);
 	if (m->backend)
 		backend_close(m->backend);
 	events_close(m->events);
@@ -462,7 +545,7 @@ static void mount_down(struct mount *m, int status, const struct error *error)
 
 int mount_serve(const struct mount_options *options, const char *backend, struct error *error)
 {
-	struct mount m = { .options = options, .signals.fd = -1 };
+	struct mount m = { .options = options, .signals.fd = -1, .managed.store.fd = -1 };
 	int pipe = -1, log = -1;
 	int err = 0;
 

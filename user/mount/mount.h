@@ -8,9 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "mount/managed.h"
+
 struct error;
 
 enum mount_on_death { MOUNT_PARK, MOUNT_FAIL };
+enum mount_flush { MOUNT_FLUSH_LOCAL, MOUNT_FLUSH_DURABLE, MOUNT_FLUSH_REMOTE };
 enum mount_transport { MOUNT_SHARED, MOUNT_INLINE };
 
 #define MOUNT_AUTO	UINT32_MAX	/* the backend or the machine decides */
@@ -35,6 +38,11 @@ struct mount_options {
 	const char *recover;	/* the device, or NULL */
 	const char *run;	/* the command, or NULL */
 	const char *log;	/* file for messages of a daemon, or NULL */
+
+	bool managed;
+	uint32_t chunk;		/* bytes, or MOUNT_AUTO */
+	int flush;		/* enum mount_flush */
+	struct managed_options pull_push;
 };
 
 /*

@@ -28,6 +28,8 @@
 #define AREA_AUTO(waits)	((waits) ? 4ULL << 20 : 2ULL << 20)
 #define BLOCK_MIN	512U
 #define BLOCK_MAX	4096U
+#define CHUNK_AUTO	(64U << 10)	/* bytes */
+#define CHUNKS_AUTO	(16U << 20)	/* chunks: 10 MiB of tables in the kernel */
 #define PHYSICAL_AUTO	4096U		/* the module's default */
 
 #define PUT(device, attr, member, value) \
@@ -207,13 +209,53 @@ int parameters_attach(const struct mount_options *options, const struct backend 
 	return 0;
 }
 
+/* 64 KiB, or more where the region is so large that the chunk map would not be small. */
+static uint32_t parameters_chunk(uint64_t size)
+{
+	uint32_t chunk = CHUNK_AUTO;
+
+	while (chunk < R3MAP_MAX_CHUNK && size / chunk > CHUNKS_AUTO)
+		chunk *= 2;
+	return chunk;
+}
+
+int parameters_managed(const struct mount_options *options, const struct backend *backend,
+		       struct device *device, struct error *error)
+{
+	const struct backend_info *info = &backend->info;
+	uint32_t chunk = options->chunk;
+
+	if (chunk == MOUNT_AUTO) {
+		chunk = parameters_chunk(device->size);
+		while (info->max_io && chunk > info->max_io)
+			chunk /= 2;
+	}
+	if ((chunk & (chunk - 1)) || chunk < R3MAP_MIN_CHUNK)
+		return error_set(error, -EINVAL,
+				 "a chunk of %" PRIu32 " bytes is not possible: --chunk-size is a power of two from 4K to 16M",
+				 chunk);
+	if (info->max_io && chunk > info->max_io)
+		return error_set(error, -EINVAL,
+				 "%s gives no more than %" PRIu32 " bytes at once: give a smaller --chunk-size",
+				 backend->name, info->max_io);
+	PUT(device, CHUNK, chunk, chunk);
+	PUT(device, FLUSH, flush, options->flush + R3MAP_FLUSH_LOCAL);
+	/* What the store can do, whatever the backend can. */
+	device->flags &= ~(R3MAP_DEVICE_WRITE_CACHE | R3MAP_DEVICE_ROTATIONAL);
+	if (options->flush != MOUNT_FLUSH_LOCAL)
+		device->flags |= R3MAP_DEVICE_WRITE_CACHE;
+	if (!(device->flags & R3MAP_DEVICE_READ_ONLY))
+		device->flags |= R3MAP_DEVICE_DISCARD | R3MAP_DEVICE_WRITE_ZEROES;
+	return 0;
+}
+
 size_t parameters_area(const struct mount_options *options, const struct device *device,
 		       bool waits)
 {
 	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	uint64_t area = options->area;
 
-	if (device->transport == R3MAP_TRANSPORT_INLINE)
+	if (device->transport == R3MAP_TRANSPORT_INLINE || device->chunk)
 		return 0;
 	if (area == MOUNT_AUTO) {
 		area = (uint64_t)AREA_REQUESTS(waits) * device->max_io;

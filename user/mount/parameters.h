@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a device shall be like: the user's options, and where they say nothing, the backend's nature.
+ * What a device shall be like: the user's options, and where they say nothing, the backend's
+ * nature.
  */
 #ifndef R3MAP_MOUNT_PARAMETERS_H
 #define R3MAP_MOUNT_PARAMETERS_H
@@ -23,7 +24,16 @@ int parameters_recoverable(const struct device *device, struct error *error);
  */
 int parameters_attach(const struct mount_options *options, const struct backend *backend,
 		      struct device *device, struct error *error);
-/* Bytes of the payload area of each queue of @device; 0 with the inline transport. @waits: backend's. */
+/*
+ * Fills in the chunk of a managed device that parameters_new() has made. 0, or -EINVAL with a
+ * sentence.
+ */
+int parameters_managed(const struct mount_options *options, const struct backend *backend,
+		       struct device *device, struct error *error);
+/*
+ * Bytes of the payload area of each queue of @device; 0 with the inline transport. @waits:
+ * backend's.
+ */
 size_t parameters_area(const struct mount_options *options, const struct device *device,
 		       bool waits);
 

@@ -14,8 +14,8 @@ struct error;
  */
 void reclaim_enter(void);
 /*
- * Locks the memory that is there and all that will be touched. Returns 0, or a negative errno with a
- * sentence. Before anybody may swap to the device.
+ * Locks the memory that is there and all that will be touched. Returns 0, or a negative errno
+ * with a sentence. Before anybody may swap to the device.
  */
 int reclaim_lock(struct error *error);
 /* For a child before exec(): undoes what it would inherit. Async-signal-safe. */

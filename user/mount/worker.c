@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <linux/r3map.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,6 +22,7 @@
 #include "lib/loop.h"
 #include "mount/area.h"
 #include "mount/gather.h"
+#include "mount/managed.h"
 #include "mount/worker.h"
 
 #define STACK_SIZE	(512U << 10)	/* bytes: locked in memory, so not the usual 8 MiB */
@@ -33,7 +35,10 @@ _Static_assert((int)R3MAP_DESC_FUA == (int)BACKEND_FUA &&
 /* A request that is with the backend. */
 struct slot {
 	struct backend_io io;
+	struct managed_flush flush;	/* in place of io: for the pusher */
+	struct worker *worker;
 	uint64_t tag;
+	bool fetch;			/* into the store of a managed device */
 	struct slot *next;
 };
 
@@ -53,6 +58,31 @@ static void worker_send(struct worker *worker)
 	}
 }
 
+static void slot_answer(struct slot *slot, int error)
+{
+	struct worker *worker = slot->worker;
+
+	if (queue_full(&worker->queue, 0))
+		worker_send(worker);
+	queue_answer(&worker->queue, slot->tag, error, 0, NULL);
+	slot->next = worker->free;
+	worker->free = slot;
+}
+
+static void slot_fetched(struct slot *slot, int error)
+{
+	const struct store *store = &slot->worker->managed->store;
+
+	if (!error && store_is_zero(store, slot->io.offset, slot->io.length))
+		store_punch(store, slot->io.offset, slot->io.length);
+	slot_answer(slot, error);
+}
+
+static void slot_flushed(struct managed_flush *flush, int error)
+{
+	slot_answer((struct slot *)((char *)flush - offsetof(struct slot, flush)), error);
+}
+
 static void slot_done(struct backend_io *io, int error)
 {
 	struct slot *slot = (struct slot *)io;	/* its first member */
@@ -60,6 +90,8 @@ static void slot_done(struct backend_io *io, int error)
 	uint32_t bytes = !error && io->op <= BACKEND_WRITE ? io->length : 0;
 	const void *data = worker->payload && io->op == BACKEND_READ && bytes ? io->buf : NULL;
 
+	if (slot->fetch)
+		return slot_fetched(slot, error);
 	if (queue_full(&worker->queue, data ? bytes : 0))
 		worker_send(worker);
 	queue_answer(&worker->queue, slot->tag, error, bytes, data);
@@ -99,6 +131,28 @@ static void *worker_buffer(struct worker *worker, const struct r3map_desc *desc,
 	return (uint8_t *)worker->area + desc->area;
 }
 
+/* A request about a managed device: FETCH or FLUSH. */
+static void worker_submit_managed(struct worker *worker, const struct r3map_desc *desc,
+				  struct slot *slot)
+{
+	struct managed *managed = worker->managed;
+	int err;
+
+	slot->tag = desc->tag;
+	if (desc->op == R3MAP_OP_FLUSH)
+		return managed_flush(managed, &slot->flush);
+	err = store_prepare(&managed->store, desc->offset, desc->length);
+	if (err)
+		return slot_answer(slot, err);
+	slot->fetch = true;
+	slot->io.op = BACKEND_READ;
+	slot->io.flags = 0;
+	slot->io.offset = desc->offset;
+	slot->io.length = desc->length;
+	slot->io.buf = managed->store.bytes + desc->offset;
+	backend_submit(worker->channel, &slot->io);
+}
+
 static void worker_submit(struct worker *worker, struct queue_message *message, unsigned int i)
 {
 	struct r3map_desc desc = queue_desc(message, i);
@@ -107,6 +161,13 @@ static void worker_submit(struct worker *worker, struct queue_message *message, 
 
 	if (!slot)
 		return worker_refuse(worker, message, &desc, "more requests than the depth");
+	if (worker->managed) {
+		if (desc.op != R3MAP_OP_FETCH &&
+		    !(desc.op == R3MAP_OP_FLUSH && !worker->config.number))
+			return worker_refuse(worker, message, &desc, "not for a managed device");
+		worker->free = slot->next;
+		return worker_submit_managed(worker, &desc, slot);
+	}
 	io = &slot->io;
 	io->op = desc.op;
 	io->flags = desc.flags & (BACKEND_FUA | BACKEND_NO_UNMAP);
@@ -216,6 +277,8 @@ static int worker_slots(struct worker *worker, struct error *error)
 	for (uint32_t i = depth; i-- > 0;) {
 		worker->slots[i].io.done = slot_done;
 		worker->slots[i].io.owner = worker;
+		worker->slots[i].flush.done = slot_flushed;
+		worker->slots[i].worker = worker;
 		worker->slots[i].next = worker->free;
 		worker->free = &worker->slots[i];
 	}
@@ -255,14 +318,23 @@ static int worker_open(struct worker *worker, struct error *error)
 	err = queue_open(&worker->queue, &worker->config, error);
 	if (err)
 		return err;
+	if (worker->managed && !worker->config.number) {
+		err = managed_start(worker->managed, worker->loop, worker->channel, error);
+		if (err)
+			return err;
+	}
 	return queue_bind(&worker->queue, worker->area, worker->area_size, error);
 }
 
 static void worker_close(struct worker *worker)
 {
 	/* First the channel: what it still has in flight ends as answers in the queue's buffers. */
+	if (worker->managed && !worker->config.number)
+		managed_halt(worker->managed);
 	if (worker->channel)
 		backend_channel_close(worker->channel);
+	if (worker->managed && !worker->config.number)
+		managed_stop(worker->managed);
 	queue_close(&worker->queue);
 	loop_free(worker->loop);
 	area_free(worker->area, worker->area_size);
@@ -291,7 +363,8 @@ static void *worker_main(void *arg)
 	if (err)
 		goto out;
 	gather_init(&worker->gather);
-	if (worker->backend->info.waits)
+	/* Pull and push live in the loop of the first queue. */
+	if (worker->backend->info.waits || (worker->managed && !worker->config.number))
 		err = worker_serve_loop(worker);
 	else
 		err = worker_serve_direct(worker);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * mount/ is the helper of one device: mount (its life), worker (a queue), area (payload memory),
- * reclaim (what makes it safe to be in the path of memory reclaim), holders (who keeps a device
- * busy), notify (readiness towards systemd and a waiting parent), run (--run CMD).
+ * managed, pull, push and store (managed mounts), reclaim (what makes it safe to be in the path
+ * of memory reclaim), holders (who keeps a device busy), notify (readiness towards systemd and a
+ * waiting parent), run (--run CMD).
  *
  * Threads. The main thread owns the control socket, events, signals and the child. Each queue has a
  * worker: a thread with its own queue socket, payload area, loop and backend channel, which no
  * other thread touches. They meet in four places only: worker_start() and worker_wait() hand the
- * settings over and the outcome back, worker_stop() and the failure of a worker wake the other side.
- * There is no lock.
+ * settings over and the outcome back, worker_stop() and the failure of a worker wake the other
+ * side. There is no lock.
  */
 #ifndef R3MAP_MOUNT_WORKER_H
 #define R3MAP_MOUNT_WORKER_H
@@ -25,6 +26,7 @@
 struct backend;
 struct backend_channel;
 struct loop;
+struct managed;
 struct slot;
 
 struct worker {
@@ -32,6 +34,7 @@ struct worker {
 	struct queue_config config;
 	struct backend *backend;
 	size_t area_size;		/* bytes, whole pages; 0 with the inline transport */
+	struct managed *managed;	/* or NULL */
 	struct loop *owner;		/* loop_stop() is called on it when the worker fails */
 
 	pthread_t thread;

@@ -54,6 +54,13 @@ const struct device_attr device_attrs[__R3MAP_A_DEVICE_MAX] = {
 	ATTR(AREA, U64, area),
 	ATTR(MEMORY, U64, memory),
 	ATTR(COUNTERS, COUNTERS, counters),
+	ATTR(CHUNK, U32, chunk),
+	ATTR(STORE, U32, store),
+	ATTR(FLUSH, U32, flush),
+	ATTR(LOCAL, U64, local),
+	ATTR(DIRTY, U64, dirty),
+	ATTR(SYNC, U64, sync),
+	ATTR(ERRNO, U32, sync_errno),
 };
 
 static int device_put(struct nl_msg *msg, int attr, const struct device *device)

@@ -37,12 +37,19 @@ struct device {
 	bool force;
 	uint32_t helper_pid, openers, in_flight, waiting;
 	uint64_t area, memory;	/* bytes */
+	uint32_t chunk;		/* bytes; managed devices, and so the next ones */
+	uint32_t store;		/* descriptor */
+	uint32_t flush;		/* enum r3map_flush */
+	uint64_t local, dirty;	/* bytes */
+	uint64_t sync;		/* number of a DEVICE_SYNC */
+	uint32_t sync_errno;
 	uint64_t counters[__R3MAP_A_COUNTER_MAX];
 };
 
 const char *device_state_name(uint32_t state);		/* "LIVE" */
 const char *device_event_name(uint32_t event);		/* "READY" */
 const char *device_transport_name(uint32_t transport);	/* "shared" */
+const char *device_flush_name(uint32_t flush);		/* "remote" */
 /* Name of flag bit @bit, "read-only", NULL beyond the last. */
 const char *device_flag_name(unsigned int bit);
 /* Name of counter R3MAP_A_COUNTER_*, "read_bytes", NULL if there is none. */

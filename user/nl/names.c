@@ -33,6 +33,7 @@ static const char *const event_names[] = {
 	[R3MAP_EVENT_CHANGED] = "CHANGED",
 	[R3MAP_EVENT_DELETING] = "DELETING",
 	[R3MAP_EVENT_REMOVED] = "REMOVED",
+	[R3MAP_EVENT_SYNCED] = "SYNCED",
 };
 _Static_assert(COUNT(event_names) == __R3MAP_EVENT_MAX, "a name for each event");
 
@@ -41,6 +42,13 @@ static const char *const transport_names[] = {
 	[R3MAP_TRANSPORT_INLINE] = "inline",
 };
 _Static_assert(COUNT(transport_names) == __R3MAP_TRANSPORT_MAX, "a name for each transport");
+
+static const char *const flush_names[] = {
+	[R3MAP_FLUSH_LOCAL] = "local",
+	[R3MAP_FLUSH_DURABLE] = "local-durable",
+	[R3MAP_FLUSH_REMOTE] = "remote",
+};
+_Static_assert(COUNT(flush_names) == __R3MAP_FLUSH_MAX, "a name for each meaning of FLUSH");
 
 static const char *const flag_names[] = {
 	"read-only", "write-cache", "discard", "write-zeroes", "rotational", "no-part-scan",
@@ -64,6 +72,12 @@ static const char *const counter_names[] = {
 	[R3MAP_A_COUNTER_COMPLETE_MESSAGES] = "complete_messages",
 	[R3MAP_A_COUNTER_DELAYED] = "delayed",
 	[R3MAP_A_COUNTER_WOULD_BLOCK] = "would_block",
+	[R3MAP_A_COUNTER_HITS] = "hits",
+	[R3MAP_A_COUNTER_MISSES] = "misses",
+	[R3MAP_A_COUNTER_FETCHES] = "fetches",
+	[R3MAP_A_COUNTER_FETCH_BYTES] = "fetch_bytes",
+	[R3MAP_A_COUNTER_FILL_BYTES] = "fill_bytes",
+	[R3MAP_A_COUNTER_PUSH_BYTES] = "push_bytes",
 };
 _Static_assert(COUNT(counter_names) == __R3MAP_A_COUNTER_MAX, "a name for each counter");
 
@@ -85,6 +99,11 @@ const char *device_event_name(uint32_t event)
 const char *device_transport_name(uint32_t transport)
 {
 	return name_of(transport_names, COUNT(transport_names), transport);
+}
+
+const char *device_flush_name(uint32_t flush)
+{
+	return name_of(flush_names, COUNT(flush_names), flush);
 }
 
 const char *device_flag_name(unsigned int bit)
@@ -143,6 +162,8 @@ static bool json_attr(cJSON *object, int attr, const struct device *device)
 	case R3MAP_A_DEVICE_TRANSPORT:
 		return cJSON_AddStringToObject(object, "transport",
 					       device_transport_name(device->transport));
+	case R3MAP_A_DEVICE_FLUSH:
+		return cJSON_AddStringToObject(object, "flush", device_flush_name(device->flush));
 	case R3MAP_A_DEVICE_FLAGS:
 		return json_flags(object, device->flags);
 	}

@@ -44,7 +44,10 @@ static int queue_socket(struct queue *queue, struct error *error)
 				 strerror(errno));
 	setsockopt(queue->fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
 	setsockopt(queue->fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
-	/* FORCE needs CAP_NET_ADMIN; what is left without it still works for the shared transport. */
+	/*
+	 * FORCE needs CAP_NET_ADMIN; what is left without it still works for the shared
+	 * transport.
+	 */
 	if (setsockopt(queue->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
 		setsockopt(queue->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	if (setsockopt(queue->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)

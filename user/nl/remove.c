@@ -19,6 +19,7 @@
 #include "nl/device.h"
 #include "nl/events.h"
 #include "nl/remove.h"
+#include "nl/sync.h"
 
 #define MS		1000000ULL	/* ns */
 #define BUSY_QUIET	(2000 * MS)	/* ns: udev's probers have let go by then */
@@ -111,6 +112,13 @@ static int removal_delete(struct control *control, const struct device *device, 
 
 	for (;;) {
 		err = device_request(control, R3MAP_CMD_DEVICE_DEL, &in, NULL, error);
+		if (err == -EAGAIN) {	/* dirty: the helper brings it to the backend first */
+			*error = (struct error){ 0 };
+			err = device_sync(control, device, deadline, error);
+			if (err)
+				return error_prefix(error, "cannot unmount without losing what was written (--force does)");
+			continue;
+		}
 		if (err != -EBUSY || loop_now() >= quiet || loop_now() >= deadline)
 			break;
 		nanosleep(&(struct timespec){ .tv_nsec = 20 * (long)MS }, NULL);
@@ -149,7 +157,9 @@ int device_remove(struct control *control, const struct device *device, bool for
 	}
 	if (!err)
 		err = removal_wait(control, events, &removal, deadline, error);
-	/* The device is gone in any case; a helper that stays is stopped or hangs in its backend. */
+	/*
+	 * The device is gone in any case; a helper that stays is stopped or hangs in its backend.
+	 */
 	if (!err && helper.fd >= 0)
 		poll(&helper, 1, removal_left(deadline));
 	if (helper.fd >= 0)

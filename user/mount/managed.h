@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the helper of a managed device does beside answering requests: it fills the store with
+ * what is not there yet (pull.c), and brings what was written to the backend (push.c).
+ *
+ * Both live in the thread of the first queue: they share its loop and its channel, since a server
+ * may allow no more than one connection. The module sends every FLUSH to that queue. FETCH
+ * requests come to all queues; they touch nothing but the store.
+ *
+ * A chunk's bytes in the store are written here only between a FETCH and its answer, or a CLAIM
+ * and its FILL. Pushes read what may be changing: what is written during a push is dirty again
+ * after it.
+ */
+#ifndef R3MAP_MOUNT_MANAGED_H
+#define R3MAP_MOUNT_MANAGED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mount/store.h"
+#include "nl/chunks.h"
+
+struct backend;
+struct backend_channel;
+struct backend_io;
+struct error;
+struct loop;
+struct pull;
+struct push;
+
+/* What the user wants of a managed mount. */
+struct managed_options {
+	uint32_t pull_workers;		/* chunks on their way at a time; 0: pull nothing */
+	uint32_t push_workers;		/* writes on their way at a time */
+	uint32_t push_interval;		/* ms between pushes; 0: only when asked */
+};
+
+struct managed {
+	/* Constant once the threads are started. */
+	const struct managed_options *options;
+	struct backend *backend;
+	struct store store;
+	struct chunks chunks;		/* with a control socket of its own: of the first queue's thread */
+	uint64_t size;			/* bytes of the device */
+	uint32_t chunk;			/* bytes */
+	uint32_t max_io;		/* bytes of the largest request to the backend */
+
+	/* The first queue's thread's. */
+	struct loop *loop;
+	struct backend_channel *channel;
+	struct pull *pull;
+	struct push *push;
+};
+
+/* In the first queue's thread, once its channel is open. 0 or a negative errno with a sentence. */
+int managed_start(struct managed *managed, struct loop *loop, struct backend_channel *channel,
+		  struct error *error);
+/* The device is gone: nothing that still comes back matters. */
+void managed_halt(struct managed *managed);
+/* The channel has been closed: nothing is under way any more. */
+void managed_stop(struct managed *managed);
+
+/* A FLUSH request has come: @done(@owner, error) when all that is dirty is at the backend. */
+struct managed_flush {
+	void (*done)(struct managed_flush *flush, int error);
+	struct managed_flush *next;	/* push.c's */
+};
+void managed_flush(struct managed *managed, struct managed_flush *flush);
+
+/* pull.c: fills everything in the background. As managed_start(). */
+int pull_new(struct managed *managed, struct pull **pull, struct error *error);
+void pull_halt(struct pull *pull);
+void pull_free(struct pull *pull);
+
+/* push.c */
+int push_new(struct managed *managed, struct push **push, struct error *error);
+void push_halt(struct push *push);
+void push_free(struct push *push);
+void push_flush(struct push *push, struct managed_flush *flush);
+
+/*
+ * What is to be told about chunks, gathered: in any order here, in ascending order and merged in
+ * the message.
+ */
+struct chunk_news {
+	unsigned int count;
+	struct r3map_extent extent[R3MAP_MAX_EXTENTS];
+};
+
+/* True if it is full now: tell it. */
+bool chunk_news_add(struct chunk_news *news, uint64_t offset, uint64_t length);
+/* Sorts and merges; what is left is to be told. */
+void chunk_news_order(struct chunk_news *news);
+
+#endif

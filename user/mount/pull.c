@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The background pull of a managed mount. See managed.h.
+ *
+ * It goes through the region in passes, until one finds nothing that is remote. A pass takes the
+ * region piece by piece: the backend tells which pieces are data and which are zeroes; chunks of
+ * data are claimed as workers become free, read into the store and filled; chunks of zeroes are
+ * claimed and filled at once. What a bio asks for meanwhile is fetched beside it, and is passed
+ * over here.
+ *
+ * Each round does a bounded piece of work and comes back as a task, so that requests of the module
+ * are served in between.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_PREFIX "pull: "
+#include "backend/backend.h"
+#include "lib/error.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "mount/managed.h"
+#include "nl/device.h"
+
+#define PIECES		64u		/* extents of the backend asked for at a time */
+#define PIECE_LOOK	(1u << 30)	/* bytes that are asked about at a time */
+#define CLAIMS_ROUND	4u		/* claims of one round */
+#define CLAIM_DIRECT	(256u << 10)	/* bytes of one claim from a backend that never waits */
+#define RETRY_FIRST	1000000000ULL	/* ns until a pass that left something is followed by another */
+#define RETRY_MOST	30000000000ULL
+
+/* A chunk on its way. */
+struct pull_worker {
+	struct backend_io io;
+	struct pull *pull;
+	struct pull_worker *next;	/* free ones */
+};
+
+/* A part of the region: whole chunks, of data or of zeroes. */
+struct piece {
+	uint64_t offset, end;
+	bool zero;
+};
+
+struct pull {
+	struct managed *managed;
+	struct loop_task task;
+	struct loop_timer retry;
+	uint64_t retry_in;		/* ns */
+
+	struct pull_worker *workers;
+	struct pull_worker *free;
+	unsigned int busy;		/* workers that are not free */
+
+	struct piece piece;		/* what is being worked on */
+	uint64_t pieces_end;		/* bytes from the start that were a piece in this pass */
+	uint64_t known;			/* and that the backend has told about */
+	bool looking;			/* @look is with the backend */
+	struct backend_io look;
+	struct backend_extents *extents;	/* PIECES of them, what is left of the answer */
+	unsigned int extent;		/* the next of them */
+
+	struct chunk_extents claimed;	/* not yet given to a worker */
+	unsigned int claim;		/* the next of them */
+
+	struct chunk_news filled;
+	struct chunk_news failed;
+	bool told_error;
+	bool over;			/* everything is local, or the device is gone */
+};
+
+static void pull_again(struct pull *pull)
+{
+	if (!pull->over)
+		loop_task_queue(pull->managed->loop, &pull->task);
+}
+
+/* The module does not answer as it should: the device is gone, or this helper is to end. */
+static void pull_give_up(struct pull *pull, const struct error *error)
+{
+	if (!pull->over && error->code != -ENODEV && error->code != -ESTALE && error->code != -EPERM)
+		log_warn("the background pull ends: %s", error->text);
+	pull->over = true;
+}
+
+static void pull_tell(struct pull *pull, struct chunk_news *news, int code)
+{
+	struct error error = { 0 };
+
+	if (!news->count)
+		return;
+	chunk_news_order(news);
+	if (chunks_fill(&pull->managed->chunks, news->extent, news->count, code, &error))
+		pull_give_up(pull, &error);
+	news->count = 0;
+}
+
+static void pull_tell_all(struct pull *pull)
+{
+	pull_tell(pull, &pull->filled, 0);
+	pull_tell(pull, &pull->failed, -EIO);
+}
+
+static void pull_failed(struct pull *pull, const char *what, uint64_t offset, uint64_t length,
+			int code)
+{
+	if (!pull->told_error)
+		log_warn("cannot %s %" PRIu64 " bytes at %" PRIu64 ": %s; trying again later", what,
+			 length, offset, strerror(-code));
+	pull->told_error = true;
+	if (chunk_news_add(&pull->failed, offset, length))
+		pull_tell(pull, &pull->failed, -EIO);
+}
+
+static void worker_done(struct backend_io *io, int error)
+{
+	struct pull_worker *worker = (struct pull_worker *)io;	/* its first member */
+	struct pull *pull = worker->pull;
+	struct store *store = &pull->managed->store;
+
+	worker->next = pull->free;
+	pull->free = worker;
+	pull->busy--;
+	if (pull->over)
+		return;
+	if (error) {
+		pull_failed(pull, "read", io->offset, io->length, error);
+	} else {
+		/* Zeroes that the backend has as data cost nothing here, either. */
+		if (store_is_zero(store, io->offset, io->length))
+			store_punch(store, io->offset, io->length);
+		if (chunk_news_add(&pull->filled, io->offset, io->length))
+			pull_tell(pull, &pull->filled, 0);
+	}
+	pull_again(pull);
+}
+
+/* One claimed chunk to one free worker. */
+static void pull_read(struct pull *pull, uint64_t offset, uint32_t length)
+{
+	struct pull_worker *worker = pull->free;
+	struct managed *m = pull->managed;
+	int err = store_prepare(&m->store, offset, length);
+
+	if (err)
+		return pull_failed(pull, "make room in the store for", offset, length, err);
+	pull->free = worker->next;
+	pull->busy++;
+	worker->io.op = BACKEND_READ;
+	worker->io.flags = 0;
+	worker->io.offset = offset;
+	worker->io.length = length;
+	worker->io.buf = m->store.bytes + offset;
+	backend_submit(m->channel, &worker->io);
+}
+
+/* Claimed chunks go to free workers. True if all of them did. */
+static bool pull_spread(struct pull *pull)
+{
+	while (pull->claim < pull->claimed.count) {
+		struct r3map_extent *extent = &pull->claimed.extent[pull->claim];
+		uint32_t length = pull->managed->chunk;
+
+		if (!pull->free)
+			return false;
+		if (extent->length < length)
+			length = (uint32_t)extent->length;
+		pull_read(pull, extent->offset, length);
+		extent->offset += length;
+		extent->length -= length;
+		if (!extent->length)
+			pull->claim++;
+	}
+	return true;
+}
+
+/* Claimed chunks that are zeroes. What a failed write or an earlier helper has left there goes. */
+static void pull_zero(struct pull *pull)
+{
+	for (; pull->claim < pull->claimed.count; pull->claim++) {
+		const struct r3map_extent *extent = &pull->claimed.extent[pull->claim];
+		int err = store_punch(&pull->managed->store, extent->offset, extent->length);
+
+		if (err)
+			pull_failed(pull, "clear in the store", extent->offset,
+				    extent->length, err);
+		else if (chunk_news_add(&pull->filled, extent->offset, extent->length))
+			pull_tell(pull, &pull->filled, 0);
+	}
+}
+
+/* Claims more of the present piece. */
+static void pull_claim(struct pull *pull)
+{
+	struct managed *m = pull->managed;
+	uint64_t left = pull->piece.end - pull->piece.offset, max = left;
+	uint64_t idle = (uint64_t)(m->options->pull_workers - pull->busy) * m->chunk;
+	struct error error = { 0 };
+
+	if (!m->backend->info.waits && idle > CLAIM_DIRECT)
+		idle = CLAIM_DIRECT;
+	if (!pull->piece.zero && idle < max)
+		max = idle;
+	pull->claim = 0;
+	if (chunks_claim(&m->chunks, pull->piece.offset, left, max, &pull->claimed, &error))
+		return pull_give_up(pull, &error);
+	pull->piece.offset = pull->claimed.next;
+}
+
+/* --- pieces ------------------------------------------------------------------------------- */
+
+static void look_done(struct backend_io *io, int error)
+{
+	struct pull *pull = (struct pull *)((char *)io - offsetof(struct pull, look));
+
+	pull->looking = false;
+	pull->extent = 0;
+	if (error) {	/* then all of it may be data */
+		pull->extents->used = 1;
+		pull->extents->extent[0] =
+			(struct backend_extent) { .length = io->length, .flags = 0 };
+	}
+	pull_again(pull);
+}
+
+/* Asks the backend about the next part of the region. */
+static void pull_look(struct pull *pull)
+{
+	struct managed *m = pull->managed;
+	uint64_t left = m->size - pull->known;
+
+	pull->looking = true;
+	pull->extents->room = PIECES;
+	pull->extents->used = 0;
+	pull->look.op = BACKEND_EXTENTS;
+	pull->look.flags = 0;
+	pull->look.offset = pull->known;
+	pull->look.length = left < PIECE_LOOK ? (uint32_t)left : PIECE_LOOK;
+	pull->look.buf = NULL;
+	pull->look.extents = pull->extents;
+	backend_submit(m->channel, &pull->look);
+}
+
+/* Whole chunks that end at @end, or at the end of the region. False: there are none. */
+static bool piece_set(struct pull *pull, uint64_t end, bool zero)
+{
+	if (end > pull->managed->size)
+		end = pull->managed->size;
+	if (end <= pull->pieces_end)
+		return false;
+	pull->piece = (struct piece) { pull->pieces_end, end, zero };
+	pull->pieces_end = end;
+	return true;
+}
+
+/*
+ * The next piece from the backend's answer, right behind the last one. A chunk that is zeroes in
+ * part is data. False: there is none; ask for more.
+ */
+static bool pull_next_piece(struct pull *pull)
+{
+	const uint64_t mask = pull->managed->chunk - 1, size = pull->managed->size;
+
+	while (pull->extent < pull->extents->used) {
+		const struct backend_extent *extent = &pull->extents->extent[pull->extent];
+		bool zero = extent->flags & BACKEND_EXTENT_ZERO;
+		uint64_t end = pull->known + extent->length;
+
+		/* What lies before the first whole chunk of zeroes. */
+		if (zero && piece_set(pull, (pull->known + mask) & ~mask, false))
+			return true;
+		pull->known = end;
+		pull->extent++;
+		if (zero && end < size)
+			end &= ~mask;
+		else
+			end = (end + mask) & ~mask;
+		if (piece_set(pull, end, zero))
+			return true;
+	}
+	return pull->known >= size && piece_set(pull, size, false);
+}
+
+/* --- passes ------------------------------------------------------------------------------- */
+
+static void pull_pass(struct pull *pull)
+{
+	pull->piece = (struct piece) { 0 };
+	pull->pieces_end = 0;
+	pull->known = 0;
+	pull->extents->used = 0;
+	pull->extent = 0;
+}
+
+static void pull_retry(struct loop_timer *timer)
+{
+	struct pull *pull = (struct pull *)((char *)timer - offsetof(struct pull, retry));
+
+	pull_pass(pull);
+	pull_again(pull);
+}
+
+/* All of the region was looked at, and nothing is under way. */
+static void pull_pass_over(struct pull *pull)
+{
+	struct managed *m = pull->managed;
+	struct error error = { 0 };
+	struct device device;
+
+	if (device_get(m->chunks.control, m->chunks.index, &device, &error))
+		return pull_give_up(pull, &error);
+	if (device.local >= m->size) {
+		log_info("everything is local");
+		pull->over = true;
+		return;
+	}
+	/* Some failed, or are on their way for somebody else and may fail. */
+	pull->told_error = false;
+	loop_timer_set(m->loop, &pull->retry, loop_now() + pull->retry_in);
+	pull->retry_in = pull->retry_in * 2 < RETRY_MOST ? pull->retry_in * 2 : RETRY_MOST;
+}
+
+static void pull_round(struct loop_task *task)
+{
+	struct pull *pull = (struct pull *)((char *)task - offsetof(struct pull, task));
+	struct managed *m = pull->managed;
+
+	for (unsigned int i = 0; i < CLAIMS_ROUND && !pull->over; i++) {
+		if (!pull_spread(pull) || pull->looking)
+			break;
+		if (pull->piece.offset < pull->piece.end) {
+			if (!pull->piece.zero && !pull->free)
+				break;
+			pull_claim(pull);
+			if (pull->piece.zero)
+				pull_zero(pull);
+		} else if (!pull_next_piece(pull)) {
+			if (pull->known >= m->size)
+				break;
+			pull_look(pull);
+		}
+	}
+	pull_tell_all(pull);
+	backend_kick(m->channel);
+	if (pull->over || pull->looking)
+		return;
+	if (pull->claim < pull->claimed.count || pull->piece.offset < pull->piece.end ||
+	    pull->extent < pull->extents->used || pull->known < m->size) {
+		if (pull->free)
+			pull_again(pull);
+	} else if (!pull->busy) {
+		pull_pass_over(pull);
+	}
+}
+
+int pull_new(struct managed *managed, struct pull **out, struct error *error)
+{
+	const uint32_t workers = managed->options->pull_workers;
+	struct pull *pull = calloc(1, sizeof(*pull));
+
+	if (!pull)
+		return error_set(error, -ENOMEM, "out of memory");
+	*out = pull;
+	pull->managed = managed;
+	pull->task.run = pull_round;
+	pull->retry.fire = pull_retry;
+	pull->retry_in = RETRY_FIRST;
+	pull->look.done = look_done;
+	pull->extents = calloc(1, sizeof(*pull->extents) + PIECES * sizeof(struct backend_extent));
+	pull->workers = calloc(workers, sizeof(*pull->workers));
+	if (!pull->extents || !pull->workers)
+		return error_set(error, -ENOMEM, "out of memory for %" PRIu32 " pull workers: give fewer",
+				 workers);
+	for (uint32_t i = workers; i-- > 0;) {
+		pull->workers[i].io.done = worker_done;
+		pull->workers[i].pull = pull;
+		pull->workers[i].next = pull->free;
+		pull->free = &pull->workers[i];
+	}
+	pull_pass(pull);
+	pull_again(pull);
+	return 0;
+}
+
+void pull_halt(struct pull *pull)
+{
+	pull->over = true;
+}
+
+void pull_free(struct pull *pull)
+{
+	if (!pull)
+		return;
+	loop_task_cancel(pull->managed->loop, &pull->task);
+	loop_timer_cancel(pull->managed->loop, &pull->retry);
+	free(pull->workers);
+	free(pull->extents);
+	free(pull);
+}

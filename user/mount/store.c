@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The store of a managed mount. See store.h.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lib/error.h"
+#include "mount/store.h"
+
+int store_map(struct store *store, int fd, uint64_t size, struct error *error)
+{
+	store->fd = fd;
+	store->size = size;
+	store->bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (store->bytes == MAP_FAILED) {
+		store->bytes = NULL;
+		return error_set(error, -errno, "cannot map a store of %" PRIu64 " bytes: %s", size,
+				 strerror(errno));
+	}
+	return 0;
+}
+
+int store_new(struct store *store, uint64_t size, struct error *error)
+{
+	int fd = memfd_create("r3map-store", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	store->fd = fd;
+	if (fd < 0)
+		return error_set(error, -errno, "cannot make a memfd for the store: %s",
+				 strerror(errno));
+	if (ftruncate(fd, (off_t)size) < 0)
+		return error_set(error, -errno, "cannot make a store of %" PRIu64 " bytes: %s", size,
+				 strerror(errno));
+	/* Whoever gets hold of it cannot cut the ground from under the mapping. */
+	fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
+	return store_map(store, fd, size, error);
+}
+
+void store_close(struct store *store)
+{
+	if (store->bytes)
+		munmap(store->bytes, store->size);
+	if (store->fd >= 0)
+		close(store->fd);
+	store->bytes = NULL;
+	store->fd = -1;
+}
+
+void store_unlock(const struct store *store)
+{
+	munlock(store->bytes, store->size);
+}
+
+int store_prepare(const struct store *store, uint64_t offset, uint64_t length)
+{
+	return fallocate(store->fd, 0, (off_t)offset, (off_t)length) < 0 ? -errno : 0;
+}
+
+int store_punch(const struct store *store, uint64_t offset, uint64_t length)
+{
+	return fallocate(store->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+			 (off_t)length) < 0 ? -errno : 0;
+}
+
+bool store_is_absent(const struct store *store, uint64_t offset, uint64_t length)
+{
+	off_t data = lseek(store->fd, (off_t)offset, SEEK_DATA);
+
+	return data < 0 ? errno == ENXIO : (uint64_t)data >= offset + length;
+}
+
+bool store_is_zero(const struct store *store, uint64_t offset, uint64_t length)
+{
+	const uint8_t *at = store->bytes + offset;
+
+	/* The first 16 bytes by hand, all others against those before them. */
+	for (uint64_t i = 0; i < 16 && i < length; i++)
+		if (at[i])
+			return false;
+	return length <= 16 || !memcmp(at, at + 16, length - 16);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The store of a managed mount: a memfd that has the region's bytes at their own offsets, shared
+ * with the module. What is absent in it costs nothing, and reads as zeroes.
+ *
+ * Any thread may use it: nothing in here changes once it is open.
+ */
+#ifndef R3MAP_MOUNT_STORE_H
+#define R3MAP_MOUNT_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct error;
+
+struct store {
+	int fd;
+	uint64_t size;			/* bytes */
+	uint8_t *bytes;			/* all of it, mapped */
+};
+
+/*
+ * A new one. 0 or a negative errno with a sentence; undone by store_close(), also after a
+ * failure.
+ */
+int store_new(struct store *store, uint64_t size, struct error *error);
+/* The one that @fd, which becomes its, is. */
+int store_map(struct store *store, int fd, uint64_t size, struct error *error);
+void store_close(struct store *store);
+
+/* Memory that the system may swap, whatever was locked before. */
+void store_unlock(const struct store *store);
+
+/*
+ * Makes room for @length bytes at @offset, so that writing them to the mapping cannot fail. 0, or
+ * -ENOSPC or another negative errno.
+ */
+int store_prepare(const struct store *store, uint64_t offset, uint64_t length);
+/* Makes them absent. */
+int store_punch(const struct store *store, uint64_t offset, uint64_t length);
+/* Are they absent? For what nobody writes meanwhile, or where being late does no harm. */
+bool store_is_absent(const struct store *store, uint64_t offset, uint64_t length);
+/* Are they all zero? Looks at the bytes. */
+bool store_is_zero(const struct store *store, uint64_t offset, uint64_t length);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The chunk map of a managed device: the STORE_*, CHUNK_* and DIRTY_* commands.
+ *
+ * A control socket is used by one thread at a time; the thread that pulls and pushes has its own.
+ */
+#ifndef R3MAP_NL_CHUNKS_H
+#define R3MAP_NL_CHUNKS_H
+
+#include <linux/r3map.h>
+#include <stdint.h>
+
+struct control;
+struct error;
+
+/* Whose chunks. */
+struct chunks {
+	struct control *control;
+	uint32_t index;
+	uint64_t generation;
+};
+
+/* An answer: ascending, whole chunks. */
+struct chunk_extents {
+	uint64_t next;			/* bytes: where to ask further */
+	unsigned int count;
+	struct r3map_extent extent[R3MAP_MAX_EXTENTS];
+};
+
+/* All of these: 0 or a negative errno with the kernel's sentence in @error. */
+
+/* A descriptor of the store, which the caller owns. */
+int chunks_store(const struct chunks *chunks, int *fd, struct error *error);
+/* Claims remote chunks within @length bytes at @offset, up to @max bytes and at least one chunk. */
+int chunks_claim(const struct chunks *chunks, uint64_t offset, uint64_t length, uint64_t max,
+		 struct chunk_extents *extents, struct error *error);
+/* Claimed chunks are in the store; or, with @code, a negative errno, they are not. */
+int chunks_fill(const struct chunks *chunks, const struct r3map_extent *extents,
+		unsigned int count, int code, struct error *error);
+/* Takes dirty chunks, as chunks_claim(). */
+int chunks_take(const struct chunks *chunks, uint64_t offset, uint64_t length, uint64_t max,
+		struct chunk_extents *extents, struct error *error);
+/* Taken chunks are at the backend, or not, as chunks_fill(). */
+int chunks_done(const struct chunks *chunks, const struct r3map_extent *extents,
+		unsigned int count, int code, struct error *error);
+/* The states of all chunks from @offset on; the generation does not matter. */
+int chunks_get(const struct chunks *chunks, uint64_t offset, struct chunk_extents *extents,
+	       struct error *error);
+
+#endif
