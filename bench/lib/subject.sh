@@ -8,7 +8,7 @@
 # subject that cannot be had here returns 1 with the reason in SUBJECT_WHY.
 # NAME@DIR, for r3map, takes r3map and r3map.ko from DIR.
 
-SUBJECTS_ALL="r3map-mem r3map-mem-inline r3map-null r3map-nbd r3map-nbd-inline
+SUBJECTS_ALL="r3map-mem r3map-mem-inline r3map-null r3map-nbd r3map-nbd-inline r3map-managed
 	kernel-nbd ublk-null ublk-loop loop brd"
 
 # subject_list: the subjects asked for, one a line
@@ -123,6 +123,9 @@ subject_up()
 	r3map-mem) subject_r3map "$dir" "mem:$BENCH_SIZE" ;;
 	r3map-mem-inline) subject_r3map "$dir" --transport inline "mem:$BENCH_SIZE" ;;
 	r3map-null) subject_r3map "$dir" "null:$BENCH_SIZE" ;;
+	# all of it is written before anything is timed, so all of it is local
+	r3map-managed) subject_r3map "$dir" --managed --pull-workers 0 --push-interval 0 \
+		"null:$BENCH_SIZE" ;;
 	r3map-nbd) subject_nbdkit &&
 		subject_r3map "$dir" "nbd+unix:///?socket=$SUBJECT_SOCKET" ;;
 	r3map-nbd-inline) subject_nbdkit &&
