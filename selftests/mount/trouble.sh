@@ -1,0 +1,61 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 600
+#
+# This test will let the backend of a managed device fail while requests are made: only those fail that
+# need it, what is here is served, what was written is kept and pushed when the backend is back.
+
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/rc.sh"
+
+image 6291968
+cp "$IMAGE" "$IMAGE.orig"
+broken=$TEST_DIR/broken
+backend="fault:op=read+write+zero+flush,file=$broken:delay:1ms:file:$IMAGE"
+
+# nothing that is here needs it
+device_mount --managed --no-part-scan --pull-workers 0 --push-interval 50ms "$backend"
+dd if="$DEV" of=/dev/null bs=64k count=4 iflag=direct status=none
+touch "$broken"
+dd if="$DEV" bs=64k count=4 iflag=direct status=none | cmp -n 262144 - "$WANT"
+expect_fail dd if="$DEV" of=/dev/null bs=64k count=1 skip=50 iflag=direct status=none
+put 8 100
+pushed_in_vain() { grep -q "cannot write" "$TEST_DIR/helper.log"; }
+wait_until 30 "a push was tried" pushed_in_vain
+is_clean && fail "what could not be pushed is clean"
+expect_fail r3map sync "$DEV"
+grep -q "cannot bring" "$TEST_DIR/stderr" || fail "sync says: $(cat "$TEST_DIR/stderr")"
+# not even to unmount it; it stays and is whole
+expect_fail r3map umount "$DEV"
+device_is live || fail "it is $(device_sysfs state)"
+dd if="$DEV" bs=64k count=4 iflag=direct status=none | cmp -n 262144 - "$WANT"
+rm "$broken"
+wait_until 30 "it is pushed after all" is_clean
+cmp "$IMAGE" "$WANT" || fail "the backend"
+same
+r3map umount "$DEV"
+
+# a model with a backend that comes and goes
+cp "$IMAGE.orig" "$IMAGE"
+device_mount --managed --no-part-scan --pull-workers 4 --push-interval 20ms --chunk-size 16K "$backend"
+mkfifo "$TEST_DIR/go"
+model "$DEV" "$IMAGE.orig" "$WANT" 3 "$(slow 600 200)" 4 errors >"$TEST_DIR/said" \
+	<"$TEST_DIR/go" 2>&1 &
+model=$!
+exec 3>"$TEST_DIR/go"
+until grep -q requests "$TEST_DIR/said"; do
+	kill -0 $model 2>/dev/null || fail "model: $(cat "$TEST_DIR/said")"
+	touch "$broken"
+	sleep 0.05
+	rm "$broken"
+	sleep 0.05
+done
+echo >&3
+wait $model || fail "model: $(cat "$TEST_DIR/said")"
+grep -q " 0 failed" "$TEST_DIR/said" && fail "nothing has failed: $(cat "$TEST_DIR/said")"
+r3map sync "$DEV"
+cmp "$IMAGE" "$WANT" || fail "the backend is not the model"
+# dropped when that is what is wanted
+touch "$broken"
+put 0 8
+r3map umount --force "$DEV"
