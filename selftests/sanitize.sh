@@ -4,10 +4,10 @@
 # Usage: sanitize.sh [address] [thread] [valgrind]
 #
 # Runs tests of the host rings again with tools that watch memory and threads:
-# unit tests, fuzz inputs and protocol tests with AddressSanitizer and UBSan,
-# those that have threads with ThreadSanitizer, unit tests in valgrind. A test
-# fails as well when a tool has found something in any of its programs. KTAP,
-# and a sum in the last line; reports and outputs are kept in the cache.
+# all unit tests and some protocol tests with AddressSanitizer and UBSan, with
+# ThreadSanitizer and in valgrind, the fuzz inputs with all but the second. A
+# test fails as well when a tool has found something in any of its programs.
+# KTAP, and a sum in the last line; reports and outputs are kept in the cache.
 
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd -P)
@@ -19,11 +19,13 @@ cd "$here" || exit 1
 ADDRESS_PROTO="proto/serve-data.sh proto/serve-clients.sh proto/serve-tls.sh proto/serve-limits.sh
 	proto/serve-exports.sh proto/nbdkit-trouble.sh proto/nbds.sh proto/reconnect.sh proto/refusals.sh
 	proto/server-death.sh proto/qemu-nbd.sh"
-THREAD="serve reconnect tls client file shared loop inquiry"
-THREAD_PROTO="proto/serve-data.sh proto/serve-clients.sh proto/serve-tls.sh"
+# the server's threads, the client's dialer, and both in one process
+THREAD_PROTO="proto/serve-data.sh proto/serve-clients.sh proto/serve-tls.sh proto/serve-limits.sh
+	proto/serve-exports.sh proto/server-death.sh proto/flags.sh"
 # what is done within seconds there, too
-VALGRIND="cover error handshake inquiry loop opt size text uri wrap"
-VALGRIND_FUZZ="handshake options psk replies requests text uri wire"
+VALGRIND_PROTO="proto/serve-data.sh proto/flags.sh proto/old-servers.sh proto/refusals.sh
+	proto/export-changed.sh proto/server-death.sh"
+VALGRIND_SLOW=8			# times as long as otherwise a wait may take there
 
 log=$R3MAP_CACHE/log/sanitize-$(date +%Y%m%d-%H%M%S)-$$
 mkdir -p "$log"
@@ -43,7 +45,8 @@ sanitize_run()
 		"$log/$tool.ktap")
 	[ -n "${s:-}" ] || p=0 f=1 s=0
 	[ "$f" = 0 ] || sed -n '/^# running: /{h;d};/^not ok /{x;p;x;p};/^# .*not ok /p' "$log/$tool.ktap"
-	for report in "$log/$tool".report*; do
+	# valgrind has remarks about the kernel in its logs as well
+	for report in "$log/$tool".report* $(grep -slE '^==[0-9]+==' "$log"/valgrind.[0-9]*); do
 		[ -s "$report" ] || continue
 		f=$((f + 1))
 		echo "not ok - $tool has found something: $report"
@@ -63,17 +66,17 @@ sanitize_build()
 	export TEST_PATH=$here/$folder
 }
 
-# sanitize_tests FOLDER: the unit tests and fuzz targets in it
+# sanitize_tests FOLDER...: the programs in these
 sanitize_tests()
 {
-	find "$1/unit" "$1/fuzz" -type f -perm -u+x | LC_ALL=C sort
+	find "$@" -type f -perm -u+x | LC_ALL=C sort
 }
 
 sanitize_address()
 {
 	local tests
 	sanitize_build address,undefined
-	mapfile -t tests < <(sanitize_tests bin-address-undefined)
+	mapfile -t tests < <(sanitize_tests bin-address-undefined/{unit,fuzz})
 	# shellcheck disable=SC2086 # words are meant
 	ASAN_OPTIONS=log_path=$log/address.report:exitcode=99 \
 		UBSAN_OPTIONS=log_path=$log/address.report.ub:exitcode=99:halt_on_error=1:print_stacktrace=1 \
@@ -82,39 +85,41 @@ sanitize_address()
 
 sanitize_thread()
 {
+	local tests
 	sanitize_build thread
-	# shellcheck disable=SC2046,SC2086 # words are meant
+	mapfile -t tests < <(sanitize_tests bin-thread/unit)
+	# shellcheck disable=SC2086 # words are meant
 	TSAN_OPTIONS=log_path=$log/thread.report:exitcode=99 \
-		sanitize_run thread $(printf 'bin-thread/unit/%s ' $THREAD) $THREAD_PROTO
+		sanitize_run thread "${tests[@]}" $THREAD_PROTO
 }
 
-# sanitize_wrapped FOLDER NAME: a script that runs bin/FOLDER/NAME in valgrind
+# sanitize_wrapped PROGRAM SCRIPT: make SCRIPT, which runs PROGRAM in valgrind
 sanitize_wrapped()
 {
-	mkdir -p "bin-valgrind/$1"
-	cat >"bin-valgrind/$1/$2" <<-END
+	mkdir -p "$(dirname "$2")"
+	cat >"$2" <<-END
 		#!/bin/sh
-		exec valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \\
-			--log-file="$log/valgrind.%p" ../../bin/$1/$2 ${3:-}
+		exec valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \\
+			--errors-for-leak-kinds=definite --log-file="$log/valgrind.%p" "$here/$1" "\$@"
 	END
-	chmod +x "bin-valgrind/$1/$2"
+	chmod +x "$2"
 }
 
 sanitize_valgrind()
 {
-	local t
+	local t tests
 	vm_logged "$log/build-valgrind.log" "building for valgrind" \
 		make --no-print-directory -j"$(nproc)" programs
 	rm -rf bin-valgrind
-	for t in $VALGRIND; do
-		sanitize_wrapped unit "$t"
+	mapfile -t tests < <(sanitize_tests bin/{unit,fuzz})
+	for t in "${tests[@]}"; do
+		sanitize_wrapped "$t" "bin-valgrind/${t#bin/}"
 	done
-	for t in $VALGRIND_FUZZ; do
-		sanitize_wrapped fuzz "$t"
-	done
-	# shellcheck disable=SC2046,SC2086 # words are meant
-	sanitize_run valgrind $(printf 'bin-valgrind/unit/%s ' $VALGRIND) \
-		$(printf 'bin-valgrind/fuzz/%s ' $VALGRIND_FUZZ)
+	sanitize_wrapped ../user/r3map bin-valgrind/r3map
+	sanitize_wrapped bin/backend-io bin-valgrind/backend-io
+	# shellcheck disable=SC2086 # words are meant
+	TEST_PATH=$here/bin-valgrind TEST_SLOW=$VALGRIND_SLOW \
+		sanitize_run valgrind "${tests[@]/#bin/bin-valgrind}" $VALGRIND_PROTO
 }
 
 [ $# -gt 0 ] || set -- address thread valgrind

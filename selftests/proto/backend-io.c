@@ -473,10 +473,11 @@ static int channel_run(struct backend *backend, const char *command, const struc
 	pthread_barrier_wait(&tried);
 	if (status) {
 		fprintf(stderr, "backend-io: %s\n", error.text);
-		return 1;
+		status = 1;
+	} else {
+		status = command_run(&run, command, o);
+		backend_channel_close(run.channel);
 	}
-	status = command_run(&run, command, o);
-	backend_channel_close(run.channel);
 	loop_free(run.loop);
 	if (run.count_errors)
 		printf("failed=%" PRIu64 " differing=%" PRIu64 "\n", run.failed, run.differing);
