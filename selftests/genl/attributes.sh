@@ -32,12 +32,19 @@ done; }
 	!ENODEV c start index=7 generation=1
 	!ENODEV c bind index=7 generation=1 queue=0
 	!ENODEV c complete index=7 queue=0 seq=1
+	!ENODEV c open index=7 generation=1
+	!ENODEV c claim index=7 generation=1
+	!ENODEV c fill index=7 generation=1 ext=0:64K
+	!ENODEV c chunks index=7
+	!ENODEV c take index=7 generation=1
+	!ENODEV c done index=7 generation=1 ext=0:64K
+	!ENODEV c sync index=7 generation=1
 	!EINVAL c get
 	# commands that there are not, and those that only the module sends
 	!?EOPNOTSUPP c cmd0
 	!?EOPNOTSUPP c cmd8
 	!?EOPNOTSUPP c cmd10
-	!?EOPNOTSUPP c cmd12
+	!?EOPNOTSUPP c cmd19
 	!?EOPNOTSUPP c cmd255
 	c features
 	# sizes
@@ -95,7 +102,11 @@ done; }
 	!EINVAL c new size=1M force
 	!EINVAL c new size=1M helper_pid=1
 	!EINVAL c new size=1M #32:0000000000000000
-	!EINVAL c new size=1M #33:00000000
+	!EINVAL c new size=1M local=0
+	!EINVAL c new size=1M dirty=0
+	!EINVAL c new size=1M sync=1
+	!EINVAL c new size=1M errno=0
+	!EINVAL c new size=1M #40:00000000
 	!EINVAL c new size=1M #16383:00
 	!EINVAL c new size=1M #1:00000000
 	!EINVAL c new size=1M #0:00000000
@@ -104,7 +115,8 @@ done; }
 	END
 	printf '!ERANGE,EINVAL c new size=1M backend=%01024d\n' 0
 	ill4 'c new size=1M' index flags logical_block physical_block io_min io_opt max_io \
-		max_discard max_zeroes discard_granularity queues depth transport timeout park
+		max_discard max_zeroes discard_granularity queues depth transport timeout park \
+		chunk store flush
 	ill8 'c new' size
 	cat <<-'END'
 
@@ -178,13 +190,56 @@ done; }
 	!EINVAL c set queues=2
 	!EINVAL c set logical_block=512
 	!EINVAL c set backend=other:
+	!EINVAL c set chunk=64K
+	!EINVAL c set flush=local
+	!EINVAL c attach chunk=64K
+	!EINVAL c start sync=1
+	!EINVAL c sync force
+	!EINVAL c sync sync=1
 	END
 	ill4 'c set' flags timeout park
 	ill8 'c set' size
 	ill8 'c del' generation
 	ill8 'c start' generation
 	ill8 'c attach' size
+	ill8 'c sync' generation
 	printf '!EINVAL,ERANGE c del force:00\n'
 	peer_works
+	# a managed device, and the commands about its store and chunks
+	cat <<-'END'
+	map s 1M memfd
+	c new size=1M chunk=64K store=s flush=durable
+	expect chunk=64K flush=durable local=0 dirty=0
+	!EINVAL c open -index
+	!EINVAL c open offset=0
+	!EINVAL c open fd=0
+	!EINVAL c open #11:00000000
+	!EINVAL c chunks #3:0000000000000000
+	END
+	for command in claim take; do
+		ill4 "c $command" index
+		ill8 "c $command" generation offset length limit
+		printf '!EINVAL c %s %s\n' $command next=0 $command fd=0 $command error=-5 \
+			$command ext=0:64K $command '#11:00' $command '#1:00' $command '#0:00'
+	done
+	for command in fill 'done'; do
+		ill4 "c $command ext=0:64K" index error
+		ill8 "c $command ext=0:64K" generation
+		printf '!EINVAL c %s ext=0:64K %s\n' $command next=0 $command fd=0 $command offset=0 \
+			$command length=64K $command limit=64K $command '#11:00'
+	done
+	ill4 'c open' index
+	ill8 'c open' generation
+	ill4 'c chunks' index
+	ill8 'c chunks' offset length
+	cat <<-'END'
+	c claim offset=64K length=64K limit=64K
+	answer ext=64K:64K next=128K
+	c fill ext=64K:64K
+	c chunks
+	answer ext=0:64K,64K:64K:l,128K:896K next=1M
+	c del
+	await gone
+	END
 } >"$TEST_DIR/script"
 peer <"$TEST_DIR/script"

@@ -12,21 +12,31 @@
  * for, or that "set index", "set generation" name.
  *
  *   socket S | listen S | close S     make a socket, one that hears the events, close it
- *   map A SIZE [ro|hole|private]      an area of memory named A: read-only, half of it unmapped
+ *   map A SIZE [ro|hole|memfd]        an area of memory named A: read-only, half of it unmapped, a
+ *                                     memfd that can be a store
+ *   unmap A                           and away with it
  *   S COMMAND ATTR...                 send: features new get dump set del attach start bind complete
- *                                     request cmdN. INDEX and GENERATION are those of the device
- *     name=VALUE                      in its usual form; @A, @tN, @seq, +N, -N (to the present one)
+ *                                     request open claim fill chunks take done sync cmdN. INDEX and
+ *                                     GENERATION are those of the device
+ *     name=VALUE                      in its usual form; @A, @tN, @seq, +N, -N (to the present one);
+ *                                     store=A or a descriptor that the test has opened
  *     name:HEX | #N:HEX               these bytes, whatever they mean
  *     comp=TAG:ERROR:BYTES,...        COMPLETIONS;   fill=BYTES  one DATA attribute
+ *     ext=OFFSET:LENGTH[:FLAGS[:RESERVED]],...  EXTENTS
+ *     as=A                            with open: map the store that comes as A
  *     -name                           leave out what is otherwise added
+ *   answer [ext=...|none] [nr=N] [next=BYTES]  what the last claim, take or chunks was answered;
+ *                                     FLAGS are letters: l(ocal) b(usy) d(irty)
  *   recv S [NR] | quiet S MS          a message of NR requests arrives | none does
  *   check N key=VALUE...              request N (from 0, as received): op offset length area flags
  *   expect key=VALUE... | await ...   DEVICE_GET says so | will say so
- *   event S NAME | silent S           the next event of the device | no event of any came
- *   serve COMMAND                     run it by sh with the queues served from memory: must succeed
+ *   event S NAME [key=VALUE...]       the next event of the device; @sync: of the last sync
+ *   silent S                          no event of any came
+ *   serve COMMAND                     run it by sh with the queues served from memory, and a managed
+ *                                     device pushed there at each FLUSH: must succeed
  *   sh COMMAND | spawn COMMAND        run it; in the background
  *   wait STATUS                       of the oldest spawned; "any" for whatever, "fail" for not 0
- *   poke A OFFSET LENGTH BYTE | peek  write into an area, or compare
+ *   poke A OFFSET LENGTH BYTE | peek  write into an area, or compare; area "served" is what serve has
  *   fail N                            the N-th allocation of each command that is sent fails; 0: none
  *   set index N | set generation N | limit memlock SIZE | nocap N | show
  */
@@ -73,7 +83,8 @@ static const struct attr device_attrs[] = {
 	D(DISCARD_GRANULARITY, '4'), D(QUEUES, '4'), D(DEPTH, '4'), D(TRANSPORT, '4'),
 	D(TIMEOUT, '4'), D(PARK, '4'), D(PARK_LEFT, '4'), D(BACKEND, 's'), D(FORCE, 'f'),
 	D(HELPER_PID, '4'), D(OPENERS, '4'), D(IN_FLIGHT, '4'), D(WAITING, '4'), D(AREA, '8'),
-	D(MEMORY, '8'), { NULL, 0, 0 },
+	D(MEMORY, '8'), D(CHUNK, '4'), D(STORE, '4'), D(FLUSH, '4'), D(LOCAL, '8'), D(DIRTY, '8'),
+	D(SYNC, '8'), D(ERRNO, '4'), { NULL, 0, 0 },
 };
 
 #define Q(name, kind) { #name, R3MAP_A_QUEUE_##name, kind }
@@ -82,11 +93,18 @@ static const struct attr queue_attrs[] = {
 	Q(SEQ, '4'), Q(REQUESTS, 'b'), Q(COMPLETIONS, 'b'), Q(DATA, 'b'), { NULL, 0, 0 },
 };
 
+#define K(name, kind) { #name, R3MAP_A_CHUNK_##name, kind }
+static const struct attr chunk_attrs[] = {
+	K(INDEX, '4'), K(GENERATION, '8'), K(OFFSET, '8'), K(LENGTH, '8'), K(LIMIT, '8'),
+	K(NEXT, '8'), K(EXTENTS, 'b'), K(ERROR, '4'), K(FD, '4'), { NULL, 0, 0 },
+};
+
 #define C(name) { #name, R3MAP_A_COUNTER_##name, '8' }
 static const struct attr counter_attrs[] = {
 	C(READS), C(READ_BYTES), C(WRITES), C(WRITE_BYTES), C(FLUSHES), C(DISCARDS), C(ZEROES),
 	C(ERRORS), C(TIMEOUTS), C(PARKED), C(REISSUED), C(REFUSED), C(REQUEST_MESSAGES),
-	C(COMPLETE_MESSAGES), C(DELAYED), C(WOULD_BLOCK), { NULL, 0, 0 },
+	C(COMPLETE_MESSAGES), C(DELAYED), C(WOULD_BLOCK), C(HITS), C(MISSES), C(FETCHES),
+	C(FETCH_BYTES), C(FILL_BYTES), C(PUSH_BYTES), { NULL, 0, 0 },
 };
 
 static const char *const states[] = {
@@ -94,9 +112,12 @@ static const char *const states[] = {
 };
 static const char *const events[] = {
 	"unspec", "created", "ready", "attached", "parked", "failed", "changed", "deleting",
-	"removed",
+	"removed", "synced",
 };
-static const char *const ops[] = { "read", "write", "flush", "discard", "zeroes" };
+static const char *const flushes[] = { "unspec", "local", "durable", "remote" };
+static const char *const ops[] = { "read", "write", "flush", "discard", "zeroes", "fetch" };
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct { const char *name; int cmd; } commands[] = {
 	{ "features", R3MAP_CMD_FEATURES_GET }, { "new", R3MAP_CMD_DEVICE_NEW },
@@ -104,7 +125,10 @@ static const struct { const char *name; int cmd; } commands[] = {
 	{ "set", R3MAP_CMD_DEVICE_SET }, { "del", R3MAP_CMD_DEVICE_DEL },
 	{ "attach", R3MAP_CMD_DEVICE_ATTACH }, { "start", R3MAP_CMD_DEVICE_START },
 	{ "bind", R3MAP_CMD_QUEUE_BIND }, { "request", R3MAP_CMD_QUEUE_REQUEST },
-	{ "complete", R3MAP_CMD_QUEUE_COMPLETE },
+	{ "complete", R3MAP_CMD_QUEUE_COMPLETE }, { "open", R3MAP_CMD_STORE_OPEN },
+	{ "claim", R3MAP_CMD_CHUNK_CLAIM }, { "fill", R3MAP_CMD_CHUNK_FILL },
+	{ "chunks", R3MAP_CMD_CHUNK_GET }, { "take", R3MAP_CMD_DIRTY_TAKE },
+	{ "done", R3MAP_CMD_DIRTY_DONE }, { "sync", R3MAP_CMD_DEVICE_SYNC },
 };
 
 struct message {
@@ -125,6 +149,13 @@ struct area {
 	char name[16];
 	char *at;
 	size_t size;
+	int fd;				/* -1: anonymous */
+};
+
+struct extents {			/* the answer to CHUNK_CLAIM, CHUNK_GET, DIRTY_TAKE */
+	unsigned int count;
+	uint64_t next;
+	struct r3map_extent list[R3MAP_MAX_EXTENTS];
 };
 
 struct facts {				/* what DEVICE_GET said */
@@ -132,6 +163,7 @@ struct facts {				/* what DEVICE_GET said */
 	uint64_t value[__R3MAP_A_DEVICE_MAX];
 	uint64_t counter[__R3MAP_A_COUNTER_MAX];
 	char backend[R3MAP_MAX_BACKEND];
+	struct extents chunks;		/* and CHUNK_GET, of a managed device */
 };
 
 static struct peer_socket sockets[NAMED_MAX];
@@ -143,11 +175,14 @@ static pid_t spawned[NAMED_MAX];
 static unsigned int spawned_used;
 static unsigned int line_number;
 static uint32_t last_seq, device_index, nl_seq;
-static uint64_t device_generation, device_size;
-static bool device_known, device_inlined;
+static uint64_t device_generation, device_size, last_sync;
+static bool device_known, device_inlined, device_managed;
+static struct extents answer;		/* the last one */
+static struct area *device_store;	/* of the managed device */
+static int opened;			/* descriptor of the last STORE_OPEN */
 static uint16_t family;
 static uint32_t group_events;
-static char *store;			/* what "serve" reads and writes */
+static char *served;			/* what "serve" reads and writes */
 static char text[512];			/* of the last refusal */
 static struct peer_socket *look;	/* for the peer's own questions */
 static unsigned int fail_nth, failures;
@@ -512,6 +547,23 @@ static void facts_reply(const struct nlmsghdr *nlh, void *data)
 	}
 }
 
+static void extents_reply(const struct nlmsghdr *nlh, void *data)
+{
+	struct extents *extents = data;
+
+	each_attr(attr, message_attrs(nlh), message_length(nlh)) {
+		if (attr_type(attr) == R3MAP_A_CHUNK_NEXT)
+			extents->next = attr_number(attr);
+		if (attr_type(attr) != R3MAP_A_CHUNK_EXTENTS)
+			continue;
+		if (attr_length(attr) > sizeof(extents->list) ||
+		    attr_length(attr) % sizeof(extents->list[0]))
+			die("EXTENTS has %zu bytes", attr_length(attr));
+		extents->count = (unsigned int)(attr_length(attr) / sizeof(extents->list[0]));
+		memcpy(extents->list, attr_data(attr), attr_length(attr));
+	}
+}
+
 /* False when the device is gone. */
 static bool facts_get(struct facts *facts)
 {
@@ -523,7 +575,18 @@ static bool facts_get(struct facts *facts)
 	out_begin(&out, family, R3MAP_CMD_DEVICE_GET, NLM_F_ACK);
 	out_attr(&out, R3MAP_A_DEVICE_INDEX, &device_index, 4);
 	transact(look, &out, facts_reply, facts);
-	return facts->there;
+	if (!facts->there || !facts->value[R3MAP_A_DEVICE_CHUNK])
+		return facts->there;
+	out_begin(&out, family, R3MAP_CMD_CHUNK_GET, NLM_F_ACK);
+	out_attr(&out, R3MAP_A_CHUNK_INDEX, &device_index, 4);
+	switch (transact(look, &out, extents_reply, &facts->chunks)) {
+	case 0:
+		return true;
+	case -ENODEV:		/* it went meanwhile */
+		return facts->there = false;
+	default:
+		die("CHUNK_GET: %s", text);
+	}
 }
 
 /* What a refusal must not change: everything but time, the number of refusals, and what others do. */
@@ -544,6 +607,9 @@ static void facts_compare(const struct facts *a, const struct facts *b)
 			    (unsigned long long)a->value[attr->type],
 			    (unsigned long long)b->value[attr->type]);
 	}
+	if (a->chunks.count != b->chunks.count || a->chunks.next != b->chunks.next ||
+	    memcmp(a->chunks.list, b->chunks.list, a->chunks.count * sizeof(a->chunks.list[0])))
+		die("the refused command has changed the chunks");
 	for (const struct attr *attr = counter_attrs; attr->name; attr++)
 		if (attr->type != R3MAP_A_COUNTER_REFUSED &&
 		    a->counter[attr->type] != b->counter[attr->type])
@@ -570,6 +636,8 @@ static uint64_t number(const char *word)
 		}
 		if (!strcmp(word, "@seq"))
 			return last_seq;
+		if (!strcmp(word, "@sync"))
+			return last_sync;
 		if (!strncmp(word, "@seq+", 5))
 			return last_seq + (uint32_t)number(word + 5);
 		if (word[1] == 't' && isdigit(word[2])) {
@@ -607,13 +675,40 @@ static const struct attr *attr_find(const struct attr *table, const char *word, 
 	return NULL;
 }
 
-static uint64_t attr_value(const struct attr *attr, bool queue, const char *word)
+static struct area *area_find(const char *name)
 {
+	for (int i = 0; i < NAMED_MAX; i++)
+		if (areas[i].name[0] && !strcmp(areas[i].name, name))
+			return &areas[i];
+	return NULL;
+}
+
+static struct area *area_new(const char *name, char *at, size_t size, int fd)
+{
+	for (int i = 0; i < NAMED_MAX; i++) {
+		if (areas[i].name[0])
+			continue;
+		snprintf(areas[i].name, sizeof(areas[i].name), "%s", name);
+		areas[i].at = at;
+		areas[i].size = size;
+		areas[i].fd = fd;
+		return &areas[i];
+	}
+	die("too many areas");
+}
+
+static uint64_t attr_value(const struct attr *table, const struct attr *attr, const char *word)
+{
+	bool device = table == device_attrs;
 	int n = -1;
 
-	if (!queue && attr->type == R3MAP_A_DEVICE_STATE)
-		n = named(states, sizeof(states) / sizeof(*states), word);
-	if (!queue && attr->type == R3MAP_A_DEVICE_TRANSPORT)
+	if (device && attr->type == R3MAP_A_DEVICE_STATE)
+		n = named(states, COUNT(states), word);
+	if (device && attr->type == R3MAP_A_DEVICE_FLUSH)
+		n = named(flushes, COUNT(flushes), word);
+	if (device && attr->type == R3MAP_A_DEVICE_STORE && area_find(word))
+		n = area_find(word)->fd;
+	if (device && attr->type == R3MAP_A_DEVICE_TRANSPORT)
 		n = !strcmp(word, "shared") ? R3MAP_TRANSPORT_SHARED :
 		    !strcmp(word, "inline") ? R3MAP_TRANSPORT_INLINE : -1;
 	if (n >= 0)
@@ -656,13 +751,53 @@ static void put_completions(struct out *out, char *words)
 	out_attr(out, R3MAP_A_QUEUE_COMPLETIONS, list, n * sizeof(list[0]));
 }
 
+/* "l", "bd", a number ... */
+static uint32_t extent_flags(const char *word)
+{
+	uint32_t flags = 0;
+
+	if (isdigit(word[0]))
+		return (uint32_t)number(word);
+	for (; *word; word++)
+		flags |= *word == 'l' ? R3MAP_EXTENT_LOCAL : *word == 'b' ? R3MAP_EXTENT_BUSY :
+			 *word == 'd' ? R3MAP_EXTENT_DIRTY : 1U << 31;
+	return flags;
+}
+
+/* OFFSET:LENGTH[:FLAGS[:RESERVED]],... in a buffer that the next call uses again. */
+static struct r3map_extent *extents_parse(char *words, size_t *nr)
+{
+	static struct r3map_extent list[1024];
+	char *rest = NULL;
+	size_t n = 0;
+
+	for (char *word = strtok_r(words, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) {
+		char *field[4] = { NULL }, *inner = NULL;
+		int fields = 0;
+
+		for (char *f = strtok_r(word, ":", &inner); f && fields < 4;
+		     f = strtok_r(NULL, ":", &inner))
+			field[fields++] = f;
+		if (fields < 2 || n == 1024)
+			die("an extent is OFFSET:LENGTH[:FLAGS[:RESERVED]]");
+		list[n++] = (struct r3map_extent){
+			.offset = number(field[0]), .length = number(field[1]),
+			.flags = field[2] ? extent_flags(field[2]) : 0,
+			.reserved = field[3] ? (uint32_t)number(field[3]) : 0,
+		};
+	}
+	*nr = n;
+	return list;
+}
+
 /* --- sending what the script says ------------------------------------------------------------ */
 
-static void put_word(struct out *out, const struct attr *table, bool queue, char *word)
+static void put_word(struct out *out, const struct attr *table, char *word)
 {
 	static unsigned char bytes[65536];
+	bool queue = table == queue_attrs;
 	const struct attr *attr;
-	size_t n = strcspn(word, "=:");
+	size_t n = strcspn(word, "=:"), count;
 	uint64_t value;
 
 	if (word[0] == '#') {
@@ -679,6 +814,14 @@ static void put_word(struct out *out, const struct attr *table, bool queue, char
 		out_attr(out, R3MAP_A_QUEUE_DATA, bytes, number(word + 5));
 		return;
 	}
+	if (table == chunk_attrs && !strncmp(word, "as=", 3))
+		return;
+	if (table == chunk_attrs && !strncmp(word, "ext=", 4)) {
+		const struct r3map_extent *list = extents_parse(word + 4, &count);
+
+		out_attr(out, R3MAP_A_CHUNK_EXTENTS, list, count * sizeof(*list));
+		return;
+	}
 	attr = attr_find(table, word, n);
 	if (!attr)
 		die("there is no attribute '%.*s'", (int)n, word);
@@ -689,7 +832,7 @@ static void put_word(struct out *out, const struct attr *table, bool queue, char
 	} else if (attr->kind == 'f') {
 		out_attr(out, attr->type, NULL, 0);
 	} else {
-		value = attr_value(attr, queue, word + n + 1);
+		value = attr_value(table, attr, word + n + 1);
 		out_attr(out, attr->type, &value, attr->kind == '4' ? 4 : 8);
 	}
 }
@@ -712,17 +855,38 @@ static void made_reply(const struct nlmsghdr *nlh, void *data)
 	struct facts *facts = data;
 	char path[32];
 
-	if (message_cmd(nlh) != R3MAP_CMD_DEVICE_NEW && message_cmd(nlh) != R3MAP_CMD_DEVICE_ATTACH)
+	switch (message_cmd(nlh)) {
+	case R3MAP_CMD_CHUNK_CLAIM:
+	case R3MAP_CMD_CHUNK_GET:
+	case R3MAP_CMD_DIRTY_TAKE:
+		memset(&answer, 0, sizeof(answer));
+		extents_reply(nlh, &answer);
 		return;
+	case R3MAP_CMD_STORE_OPEN:
+		each_attr(attr, message_attrs(nlh), message_length(nlh))
+			if (attr_type(attr) == R3MAP_A_CHUNK_FD)
+				opened = (int)attr_number(attr);
+		return;
+	case R3MAP_CMD_DEVICE_SYNC:
+		facts_reply(nlh, facts);
+		last_sync = facts->value[R3MAP_A_DEVICE_SYNC];
+		return;
+	case R3MAP_CMD_DEVICE_NEW:
+	case R3MAP_CMD_DEVICE_ATTACH:
+		break;
+	default:
+		return;
+	}
 	facts_reply(nlh, facts);
 	device_known = true;
 	device_index = (uint32_t)facts->value[R3MAP_A_DEVICE_INDEX];
 	device_generation = facts->value[R3MAP_A_DEVICE_GENERATION];
 	device_size = facts->value[R3MAP_A_DEVICE_SIZE];
 	device_inlined = facts->value[R3MAP_A_DEVICE_TRANSPORT] == R3MAP_TRANSPORT_INLINE;
+	device_managed = facts->value[R3MAP_A_DEVICE_CHUNK];
 	if (message_cmd(nlh) == R3MAP_CMD_DEVICE_NEW) {
-		free(store);
-		store = calloc(1, device_size > (256U << 20) ? 256U << 20 : device_size);
+		free(served);
+		served = calloc(1, device_size > (256U << 20) ? 256U << 20 : device_size);
 	}
 	snprintf(path, sizeof(path), "/dev/r3map%u", device_index);
 	setenv("DEV", path, 1);
@@ -746,12 +910,36 @@ static struct area *area_at(uint64_t at)
 	return NULL;
 }
 
+/* What the device's store is mapped as: store=A, or a new area for the one that STORE_OPEN gave. */
+static void store_note(int cmd, char **words)
+{
+	char *at;
+
+	for (char **word = words; *word; word++) {
+		if (cmd == R3MAP_CMD_DEVICE_NEW && !strncmp(*word, "store=", 6))
+			device_store = area_find(*word + 6);
+		if (cmd != R3MAP_CMD_STORE_OPEN || strncmp(*word, "as=", 3))
+			continue;
+		at = mmap(NULL, device_size, PROT_READ | PROT_WRITE, MAP_SHARED, opened, 0);
+		if (at == MAP_FAILED)
+			die("cannot map the store: %s", strerror(errno));
+		device_store = area_new(*word + 3, at, device_size, opened);
+	}
+}
+
+static const struct attr *command_attrs(int cmd)
+{
+	if (cmd >= R3MAP_CMD_STORE_OPEN && cmd <= R3MAP_CMD_DIRTY_DONE)
+		return chunk_attrs;
+	return cmd >= R3MAP_CMD_QUEUE_BIND && cmd != R3MAP_CMD_DEVICE_SYNC ? queue_attrs :
+									      device_attrs;
+}
+
 /* words[0] is the command. */
 static int do_send(struct peer_socket *s, char **words)
 {
 	int cmd = command_find(words[0]);
-	bool queue = cmd >= R3MAP_CMD_QUEUE_BIND;
-	const struct attr *table = queue ? queue_attrs : device_attrs;
+	const struct attr *table = command_attrs(cmd);
 	struct facts facts = { 0 };
 	struct out out;
 	int err;
@@ -760,19 +948,20 @@ static int do_send(struct peer_socket *s, char **words)
 		  !strcmp(words[0], "dump") ? NLM_F_DUMP : NLM_F_ACK);
 	if (device_known && cmd != R3MAP_CMD_FEATURES_GET && cmd != R3MAP_CMD_DEVICE_NEW &&
 	    strcmp(words[0], "dump") && !word_given(words + 1, "index"))
-		out_attr(&out, queue ? (int)R3MAP_A_QUEUE_INDEX : (int)R3MAP_A_DEVICE_INDEX,
-			 &device_index, 4);
-	if (device_known && cmd > R3MAP_CMD_DEVICE_GET && !word_given(words + 1, "generation"))
-		out_attr(&out, queue ? (int)R3MAP_A_QUEUE_GENERATION :
-			 (int)R3MAP_A_DEVICE_GENERATION, &device_generation, 8);
+		out_attr(&out, attr_find(table, "INDEX", 5)->type, &device_index, 4);
+	if (device_known && cmd > R3MAP_CMD_DEVICE_GET && cmd != R3MAP_CMD_CHUNK_GET &&
+	    !word_given(words + 1, "generation"))
+		out_attr(&out, attr_find(table, "GENERATION", 10)->type, &device_generation, 8);
 	for (char **word = words + 1; *word; word++) {
 		char *copy = strdup(*word);
 
 		if (copy[0] != '-')
-			put_word(&out, table, queue, copy);
+			put_word(&out, table, copy);
 		free(copy);
 	}
 	err = transact(s, &out, made_reply, &facts);
+	if (!err)
+		store_note(cmd, words + 1);
 	if (!err && cmd == R3MAP_CMD_QUEUE_BIND) {
 		s->queue = 0;
 		for (char **word = words + 1; *word; word++)
@@ -843,13 +1032,52 @@ static void complete(struct peer_socket *s, const uint32_t *seq, const struct r3
 		die("a good completion was refused: %s (%s)", strerror(-err), text);
 }
 
+static int chunk_command(int cmd, const struct extents *extents,
+			 void (*reply)(const struct nlmsghdr *nlh, void *data), void *data)
+{
+	struct out out;
+
+	out_begin(&out, family, (uint8_t)cmd, NLM_F_ACK);
+	out_attr(&out, R3MAP_A_CHUNK_INDEX, &device_index, 4);
+	out_attr(&out, R3MAP_A_CHUNK_GENERATION, &device_generation, 8);
+	if (extents)
+		out_attr(&out, R3MAP_A_CHUNK_EXTENTS, extents->list,
+			 extents->count * sizeof(extents->list[0]));
+	return transact(look, &out, reply, data);
+}
+
+/* A FLUSH of a managed device: all that is dirty goes to memory. */
+static void serve_push(void)
+{
+	struct extents taken;
+
+	for (;;) {
+		memset(&taken, 0, sizeof(taken));
+		if (chunk_command(R3MAP_CMD_DIRTY_TAKE, NULL, extents_reply, &taken))
+			die("a good take was refused: %s", text);
+		if (!taken.count)
+			return;
+		for (unsigned int i = 0; i < taken.count; i++)
+			memcpy(served + taken.list[i].offset,
+			       device_store->at + taken.list[i].offset, taken.list[i].length);
+		if (chunk_command(R3MAP_CMD_DIRTY_DONE, &taken, NULL, NULL))
+			die("a good done was refused: %s", text);
+	}
+}
+
 static void serve_one(struct peer_socket *s, const struct r3map_desc *d, struct payload *payload)
 {
 	struct r3map_completion done = { .tag = d->tag };
-	char *at = store + d->offset;
+	char *at = served + d->offset;
 
 	if (d->offset + d->length > device_size)
 		die("a request beyond the end");
+	if (device_managed && d->op != R3MAP_OP_FETCH && d->op != R3MAP_OP_FLUSH)
+		die("a managed device has sent a %s", ops[d->op % COUNT(ops)]);
+	if (d->op == R3MAP_OP_FETCH)
+		memcpy(device_store->at + d->offset, at, d->length);
+	if (d->op == R3MAP_OP_FLUSH && device_managed)
+		serve_push();
 	if (d->op <= R3MAP_OP_WRITE)
 		done.bytes = d->length;
 	if (d->op == R3MAP_OP_WRITE_ZEROES || d->op == R3MAP_OP_DISCARD)
@@ -935,21 +1163,35 @@ static void do_map(char **words)
 {
 	size_t size = number(words[2]);
 	int prot = words[3] && !strcmp(words[3], "ro") ? PROT_READ : PROT_READ | PROT_WRITE;
-	char *at = mmap(NULL, size, prot, MAP_ANONYMOUS | MAP_SHARED, -1, 0);
+	int fd = -1;
+	char *at;
 
+	if (words[3] && !strcmp(words[3], "memfd")) {
+		fd = memfd_create(words[1], MFD_CLOEXEC);
+		if (fd < 0 || ftruncate(fd, (off_t)size))
+			die("cannot make a memfd: %s", strerror(errno));
+	}
+	at = mmap(NULL, size, prot, fd < 0 ? MAP_ANONYMOUS | MAP_SHARED :
+				    MAP_SHARED | MAP_NORESERVE, fd, 0);
 	if (at == MAP_FAILED)
 		die("cannot map %zu bytes", size);
 	if (words[3] && !strcmp(words[3], "hole"))
 		munmap(at + size / 2, size / 2);
-	for (int i = 0; i < NAMED_MAX; i++) {
-		if (areas[i].name[0])
-			continue;
-		snprintf(areas[i].name, sizeof(areas[i].name), "%s", words[1]);
-		areas[i].at = at;
-		areas[i].size = size;
-		return;
-	}
-	die("too many areas");
+	area_new(words[1], at, size, fd);
+}
+
+static void do_unmap(const char *name)
+{
+	struct area *area = area_find(name);
+
+	if (!area)
+		die("there is no area '%s'", name);
+	munmap(area->at, area->size);
+	if (area->fd >= 0)
+		close(area->fd);
+	if (device_store == area)
+		device_store = NULL;
+	area->name[0] = '\0';
 }
 
 static void do_recv(char **words)
@@ -973,7 +1215,8 @@ static void do_recv(char **words)
 			if (requests_used == REQUESTS_MAX)
 				die("too many requests");
 			printf("# request %u: tag %llx %s offset %llu length %u area %u flags %x\n",
-			       requests_used, (unsigned long long)d[n].tag, ops[d[n].op % 5],
+			       requests_used, (unsigned long long)d[n].tag,
+			       ops[d[n].op % COUNT(ops)],
 			       (unsigned long long)d[n].offset, d[n].length, d[n].area, d[n].flags);
 			requests[requests_used++] = d[n];
 		}
@@ -1009,7 +1252,7 @@ static void do_check(char **words)
 		is = !strcmp(*words, "op") ? d->op : !strcmp(*words, "offset") ? d->offset :
 		     !strcmp(*words, "length") ? d->length : !strcmp(*words, "area") ? d->area :
 		     !strcmp(*words, "flags") ? d->flags : UINT64_MAX;
-		if (is != (!strcmp(*words, "op") ? (uint64_t)named(ops, 5, value) : number(value)))
+		if (is != (!strcmp(*words, "op") ? (uint64_t)named(ops, COUNT(ops), value) : number(value)))
 			die("%s of the request is %llu, not %s", *words, (unsigned long long)is,
 			    value);
 	}
@@ -1040,7 +1283,7 @@ static const char *facts_differ(char **words)
 		if (!attr && !counter)
 			die("the device has no '%.*s'", (int)n, *words);
 		is = attr ? facts.value[attr->type] : facts.counter[counter->type];
-		want = attr ? attr_value(attr, false, *words + n + 1) : number(*words + n + 1);
+		want = attr ? attr_value(device_attrs, attr, *words + n + 1) : number(*words + n + 1);
 		if (is != want) {
 			snprintf(why, sizeof(why), "%.*s is %llu, not %s", (int)n, *words,
 				 (unsigned long long)is, *words + n + 1);
@@ -1066,7 +1309,7 @@ static void do_event(char **words)
 {
 	struct peer_socket *s = socket_find(words[1]);
 	struct message *m = s ? message_wait(s, want_event, device_index, patience) : NULL;
-	int want = named(events, sizeof(events) / sizeof(*events), words[2]);
+	int want = named(events, COUNT(events), words[2]);
 	struct facts facts = { 0 };
 
 	if (!m)
@@ -1074,10 +1317,59 @@ static void do_event(char **words)
 	facts_reply((struct nlmsghdr *)m->bytes, &facts);
 	free(m);
 	if (want < 0 || facts.value[R3MAP_A_DEVICE_EVENT] != (uint64_t)want)
-		die("the event is %s, not %s", events[facts.value[R3MAP_A_DEVICE_EVENT] % 9], words[2]);
+		die("the event is %s, not %s", events[facts.value[R3MAP_A_DEVICE_EVENT] % COUNT(events)],
+		    words[2]);
 	if (!facts.value[R3MAP_A_DEVICE_GENERATION] || !facts.value[R3MAP_A_DEVICE_TIME] ||
 	    !facts.value[R3MAP_A_DEVICE_STATE])
 		die("the event tells no generation, time or state");
+	for (words += 3; *words; words++) {
+		size_t n = strcspn(*words, "=");
+		const struct attr *attr = attr_find(device_attrs, *words, n);
+
+		if (!attr || !(*words)[n])
+			die("'%s' is no fact of an event", *words);
+		if (facts.value[attr->type] != attr_value(device_attrs, attr, *words + n + 1))
+			die("%.*s of the event is %llu", (int)n, *words,
+			    (unsigned long long)facts.value[attr->type]);
+	}
+}
+
+static void extents_print(const struct extents *extents)
+{
+	char line[32 + R3MAP_MAX_EXTENTS * 64];
+	size_t n = 0;
+
+	for (unsigned int i = 0; i < extents->count; i++)
+		n += (size_t)snprintf(line + n, sizeof(line) - n, " %llu:%llu:%x",
+				      (unsigned long long)extents->list[i].offset,
+				      (unsigned long long)extents->list[i].length,
+				      extents->list[i].flags);
+	printf("#    answer: next %llu, extents%s\n", (unsigned long long)extents->next,
+	       n ? line : " none");
+}
+
+static void do_answer(char **words)
+{
+	extents_print(&answer);
+	for (words++; *words; words++) {
+		if (!strncmp(*words, "next=", 5)) {
+			if (answer.next != number(*words + 5))
+				die("next is %llu", (unsigned long long)answer.next);
+		} else if (!strncmp(*words, "nr=", 3)) {
+			if (answer.count != number(*words + 3))
+				die("%u extents were answered", answer.count);
+		} else if (!strncmp(*words, "ext=", 4)) {
+			const struct r3map_extent *want;
+			size_t n = 0;
+
+			want = extents_parse(strcmp(*words + 4, "none") ? *words + 4 : "", &n);
+			if (n != answer.count ||
+			    memcmp(want, answer.list, n * sizeof(*want)))
+				die("other extents were answered");
+		} else {
+			die("'%s' is nothing that an answer has", *words);
+		}
+	}
 }
 
 static bool want_any_event(const struct nlmsghdr *nlh, uint32_t unused)
@@ -1096,23 +1388,24 @@ static void do_silent(char **words)
 
 static void do_poke(char **words, bool compare)
 {
-	for (int i = 0; words[1] && words[2] && words[3] && words[4] && i < NAMED_MAX; i++) {
-		size_t offset, length;
-		char byte;
+	size_t offset, length;
+	struct area *area;
+	char *at, byte;
 
-		if (strcmp(areas[i].name, words[1]))
-			continue;
-		offset = number(words[2]);
-		length = number(words[3]);
-		byte = (char)number(words[4]);
-		if (!compare)
-			memset(areas[i].at + offset, byte, length);
-		for (size_t at = offset; compare && at < offset + length; at++)
-			if (areas[i].at[at] != byte)
-				die("byte %zu of the area is %d", at, areas[i].at[at]);
-		return;
-	}
-	die("usage: poke AREA OFFSET LENGTH BYTE");
+	if (!words[2] || !words[3] || !words[4])
+		die("usage: poke AREA OFFSET LENGTH BYTE");
+	area = area_find(words[1]);
+	at = area ? area->at : !strcmp(words[1], "served") ? served : NULL;
+	if (!at)
+		die("there is no area '%s'", words[1]);
+	offset = number(words[2]);
+	length = number(words[3]);
+	byte = (char)number(words[4]);
+	if (!compare)
+		memset(at + offset, byte, length);
+	for (size_t i = offset; compare && i < offset + length; i++)
+		if (at[i] != byte)
+			die("byte %zu of the area is %d", i, at[i]);
 }
 
 static void do_wait(const char *want)
@@ -1198,6 +1491,8 @@ static int do_line(char **words, char *rest)
 			die("%s", why);
 	} else if (!strcmp(word, "await")) {
 		do_await(words + 1);
+	} else if (!strcmp(word, "answer")) {
+		do_answer(words);
 	} else if (!strcmp(word, "show")) {
 		printf("index=%u generation=%llu\n", device_index,
 		       (unsigned long long)device_generation);
@@ -1220,6 +1515,8 @@ static int do_line(char **words, char *rest)
 		do_silent(words);
 	} else if (!strcmp(word, "wait")) {
 		do_wait(words[1]);
+	} else if (!strcmp(word, "unmap")) {
+		do_unmap(words[1]);
 	} else if (!strcmp(word, "nocap")) {
 		do_nocap(atoi(words[1]));
 	} else if (!strcmp(word, "fail")) {

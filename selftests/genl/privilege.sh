@@ -31,6 +31,15 @@ refused()
 	!EPERM c start index=$INDEX generation=$GENERATION
 	!EPERM c bind index=$INDEX generation=$GENERATION queue=0 area_addr=@a area_size=4M
 	!EPERM c complete index=$INDEX queue=0 seq=0
+	map s 1M memfd
+	!EPERM c new size=1M chunk=64K store=s
+	!EPERM c open index=$INDEX generation=$GENERATION
+	!EPERM c claim index=$INDEX generation=$GENERATION
+	!EPERM c fill index=$INDEX generation=$GENERATION ext=0:64K
+	!EPERM c chunks index=$INDEX
+	!EPERM c take index=$INDEX generation=$GENERATION
+	!EPERM c done index=$INDEX generation=$GENERATION ext=0:64K
+	!EPERM c sync index=$INDEX generation=$GENERATION
 	!EPERM listen e
 	END
 }
@@ -48,6 +57,26 @@ q bind queue=0 area_addr=@a area_size=4M
 c start
 event e ready
 serve dd if=/dev/zero of=$DEV bs=64k count=4 oflag=direct status=none
+c del
+event e deleting
+event e removed
+map s 1M memfd
+c new size=1M chunk=64K store=s
+event e created
+q bind queue=0
+c start
+event e ready
+c open as=t
+c claim length=512K
+c fill ext=0:512K
+serve dd if=/dev/zero of=$DEV bs=64k seek=6 count=4 oflag=direct conv=fsync status=none
+c chunks
+answer ext=0:640K:l,640K:384K next=1M
+c take
+c sync
+recv q 1
+q complete queue=0 seq=@seq comp=@t0:0:0
+event e synced sync=@sync errno=0
 c del
 event e deleting
 event e removed
@@ -87,6 +116,11 @@ ktap_test "CAP_SYS_ADMIN is enough" \
 	socket c
 	c features
 	c new size=16M
+	c del
+	map s 1M memfd
+	c new size=1M chunk=64K store=s
+	c claim
+	c fill ext=0:1M
 	c del
 	END
 # 21 is CAP_SYS_ADMIN

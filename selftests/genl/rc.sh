@@ -37,6 +37,19 @@ peer_up_inline()
 	END
 }
 
+# peer_up_managed [ATTRIBUTE...]: the same with a store s, 15 chunks of 64 KiB and one of 40
+peer_up_managed()
+{
+	cat <<-END
+	socket c
+	socket q
+	map s 1000K memfd
+	c new size=1000K depth=8 backend=test: chunk=64K store=s flags=0x2e $*
+	q bind queue=0
+	c start
+	END
+}
+
 # peer_works: the lines that show that the device still works, and remove it
 peer_works()
 {
