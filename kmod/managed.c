@@ -290,6 +290,7 @@ static void managed_work(struct work_struct *work)
 			      r3map_store_zero(store, request->offset, request->length), &woken);
 	}
 	r3map_managed_run(m, &woken);
+	r3map_device_put(dev);
 }
 
 /* To a work item, which may sleep. */
@@ -303,6 +304,8 @@ static void managed_defer(struct r3map_managed *m, struct r3map_request *request
 		r3map_request_end(m->dev, request, BLK_STS_AGAIN);
 		return;
 	}
+	/* The bio keeps the device only until it ends, and the work goes on with those it wakes. */
+	r3map_device_get(m->dev);
 	INIT_WORK(&request->work, managed_work);
 	queue_work(r3map_store_workqueue, &request->work);
 }

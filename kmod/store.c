@@ -38,9 +38,15 @@ int r3map_store_init(struct r3map_store *store, int fd, u64 size, struct netlink
 		fput(file);
 		return -EINVAL;
 	}
+	if (file->f_flags & (O_APPEND | O_DIRECT)) {
+		NL_SET_ERR_MSG(extack, "STORE is open for appending, or for direct I/O");
+		fput(file);
+		return -EINVAL;
+	}
 	mapping = file->f_mapping;
+	store->gfp = mapping_gfp_mask(mapping);
 	/* What it allocates must not wait for writeback, which may be waiting for this device. */
-	mapping_set_gfp_mask(mapping, mapping_gfp_mask(mapping) & ~(__GFP_IO | __GFP_FS));
+	mapping_set_gfp_mask(mapping, store->gfp & ~(__GFP_IO | __GFP_FS));
 	store->file = file;
 	store->memory = shmem_mapping(mapping);
 	return 0;
@@ -48,8 +54,10 @@ int r3map_store_init(struct r3map_store *store, int fd, u64 size, struct netlink
 
 void r3map_store_exit(struct r3map_store *store)
 {
-	if (store->file)
-		fput(store->file);
+	if (!store->file)
+		return;
+	mapping_set_gfp_mask(store->file->f_mapping, store->gfp);
+	fput(store->file);
 }
 
 /* --- what is in memory -------------------------------------------------------------------- */

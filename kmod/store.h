@@ -19,6 +19,7 @@ struct netlink_ext_ack;
 
 struct r3map_store {
 	struct file *file;		/* a reference */
+	gfp_t gfp;			/* of its mapping, to be given back */
 	bool memory;			/* a memfd or on tmpfs: pages need no file system */
 };
 

@@ -61,7 +61,7 @@ c del
 event e deleting
 event e removed
 map s 1M memfd
-c new size=1M chunk=64K store=s
+c new size=1M chunk=64K store=s flags=0x20
 event e created
 q bind queue=0
 c start
