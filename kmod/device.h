@@ -2,10 +2,10 @@
 /*
  * A device: parameters, state, helper, queues; and who may hold it how long.
  *
- * Lock order: dev->lock (mutex) before queue->lock (spinlock); dev->lock before dev->open_lock before
- * the lock of a chunk map. That one, the registry's lock and the lock of the socket table are leaves.
- * No lock is held while anybody waits for I/O: a netlink handler that waited for a helper would keep
- * that helper's own messages out.
+ * Lock order: dev->lock (mutex) before queue->lock (spinlock); dev->lock before dev->open_lock
+ * before the lock of a chunk map. That one, the registry's lock and the lock of the socket table
+ * are leaves. No lock is held while anybody waits for I/O: a netlink handler that waited for a
+ * helper would keep that helper's own messages out.
  *
  * References: the registry has one until the index is free again; the disk has one until its last
  * opener is gone; a netlink handler, the notifier of a closed socket and a plug have theirs. The

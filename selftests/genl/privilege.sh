@@ -71,8 +71,9 @@ c claim length=512K
 c fill ext=0:512K
 serve dd if=/dev/zero of=$DEV bs=64k seek=6 count=4 oflag=direct conv=fsync status=none
 c chunks
-answer ext=0:640K:l,640K:384K next=1M
+answer ext=0:384K:l,384K:256K:ld,640K:384K next=1M
 c take
+c done ext=384K:256K
 c sync
 recv q 1
 q complete queue=0 seq=@seq comp=@t0:0:0
