@@ -144,6 +144,19 @@ wait_until()
 	done
 }
 
+# process_stop PID: SIGSTOP, and wait until all its threads have: the signal stops one, which then
+# stops the others
+process_stop()
+{
+	kill -STOP "$1"
+	wait_until 20 "all of process $1 is stopped" process_stopped "$1"
+}
+
+process_stopped()
+{
+	! grep -h '^State:' "/proc/$1"/task/*/status | grep -qv '(stopped)'
+}
+
 # expect_fail CMD...: CMD must fail, as a program does: neither by a signal
 # nor for want of the program; its stderr is left in $TEST_DIR/stderr
 expect_fail()

@@ -118,7 +118,7 @@ hung()
 	wait_until 60 "qemu-nbd listens" nbd_server_listens
 	load random -n 300000 -d 32 "$NBD&timeout=5"
 	wait_until 60 "requests come" in_use $qemu
-	kill -STOP $qemu
+	process_stop $qemu
 	wait_until 60 "the silence is noticed" grep -q 'nothing was heard' "$ERR"
 	kill -CONT $qemu
 	load_status || fail "the load failed"

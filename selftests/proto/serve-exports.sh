@@ -387,12 +387,6 @@ hanging_request()
 }
 ktap_test "--shutdown-timeout: a request that hangs" hanging_request
 
-# stopped PID: are all threads of it? The signal stops one, which then stops the others.
-stopped()
-{
-	! grep -h '^State:' "/proc/$1"/task/*/status | grep -qv '(stopped)'
-}
-
 # The backend's own server does not answer: its process is stopped.
 hanging_server()
 {
@@ -400,8 +394,7 @@ hanging_server()
 	serve_start --shutdown-timeout 2s "$NBD"
 	result_is ok write "$NBD"
 	cleanup_fn kill -CONT "$(cat "$PIDFILE")"
-	kill -STOP "$(cat "$PIDFILE")"
-	wait_until 20 "nbdkit is stopped" stopped "$(cat "$PIDFILE")"
+	process_stop "$(cat "$PIDFILE")"
 	given_up 'could not be flushed within 2s' || return
 	kill -CONT "$(cat "$PIDFILE")"
 }

@@ -47,7 +47,8 @@ module_unload || fail "rmmod with a failed device"
 module_load
 
 # deleted while parked, with bios that wait
-device_mount --park 1h mem:8M
+# no look for partitions, which would wait as well, and be taken for the reader
+device_mount --park 1h --no-part-scan mem:8M
 device_kill
 dd if="$DEV" of=/dev/null bs=4k count=1 iflag=direct status=none 2>/dev/null &
 reader=$!

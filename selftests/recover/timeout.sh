@@ -12,7 +12,7 @@ for TRANSPORT in shared inline; do
 	dd if=/dev/urandom of="$TEST_DIR/data" bs=1M count=8 status=none
 	dd if="$TEST_DIR/data" of="$DEV" bs=1M oflag=direct status=none
 	pid=$(device_sysfs helper_pid)
-	kill -STOP "$pid"
+	process_stop "$pid"
 	r3map set --timeout 300ms "$DEV"
 	readers=()
 	for i in 1 2 3 4; do
@@ -43,7 +43,7 @@ done
 # stopped and never to come back: umount does not depend on it
 device_mount --timeout 1h mem:8M
 pid=$(device_sysfs helper_pid)
-kill -STOP "$pid"
+process_stop "$pid"
 dd if="$DEV" of=/dev/null bs=4k count=1 iflag=direct status=none 2>/dev/null &
 reader=$!
 r3map umount --force "$DEV"
