@@ -90,11 +90,32 @@ static void start(uint32_t reconnect_ms, uint32_t timeout_ms, struct nbd_unflush
 	drive_log_clear();
 }
 
+#define until(condition) do { \
+	uint64_t until_ = loop_now() + PATIENCE; \
+	while (!(condition)) { \
+		if (loop_now() > until_) \
+			fail_msg("never: %s; log: %s", #condition, drive_log); \
+		assert_int_equal(loop_once(loop, loop_now() + 5000000), 0); \
+	} \
+} while (0)
+
+/* Waits until the dialer has begun its @count-th try; the loop, and with it time, stands still. */
+static void wait_tries(int count)
+{
+	const uint64_t end = loop_now() + PATIENCE;
+
+	while (tries < count) {
+		assert_true(loop_now() < end);
+		usleep(1000);
+	}
+}
+
 static void stop(void)
 {
 	if (client)
 		nbd_client_free(client);
 	client = NULL;
+	until(released);	/* the dialer's thread may be left behind */
 	loop_free(loop);
 	if (server_fd >= 0)
 		close(server_fd);
@@ -111,15 +132,6 @@ static void turn(void)
 	for (i = 0; i < 10; i++)
 		assert_int_equal(loop_once(loop, 0), 0);
 }
-
-#define until(condition) do { \
-	uint64_t until_ = loop_now() + PATIENCE; \
-	while (!(condition)) { \
-		if (loop_now() > until_) \
-			fail_msg("never: %s; log: %s", #condition, drive_log); \
-		assert_int_equal(loop_once(loop, loop_now() + 5000000), 0); \
-	} \
-} while (0)
 
 /* The server goes. */
 static void server_leave(void)
@@ -374,9 +386,10 @@ static void patience_ends(void **state)
 	submit(&first, BACKEND_READ, 0, buf, 512, 0);
 	hear();
 	server_leave();
-	turn();
+	until(*drive_log);
 	submit(&second, BACKEND_READ, 0, buf, 512, 0);
 	assert_int_equal(second.completed, 0);		/* it waits */
+	wait_tries(2);		/* so that of the first one is known what came of it */
 	until(first.completed && second.completed);
 	assert_int_equal(first.result, -ENOTCONN);
 	assert_int_equal(second.result, -ENOTCONN);
@@ -401,6 +414,7 @@ static void patience_ends(void **state)
 /* A request that ends every server that it is sent to must not go round for ever. */
 static void a_request_that_kills(void **state)
 {
+	const char *given_up;
 	struct request request;
 	int deaths = 0;
 	char buf[512];
@@ -418,7 +432,10 @@ static void a_request_that_kills(void **state)
 	}
 	assert_int_equal(request.result, -ENOTCONN);
 	assert_int_not_equal(deaths, 0);	/* on a slow machine the time is over after one */
-	assert_int_equal(log_lines(), 2);
+	given_up = strstr(drive_log, "no connection for");
+	assert_non_null(given_up);
+	/* A connection may be there in the same moment, then with nothing to send over it. */
+	assert_int_equal(log_lines(), 2 + (strstr(given_up, "connected again") != NULL));
 	stop();
 }
 
@@ -629,7 +646,7 @@ static void closing_does_not_wait(void **state)
 	client = NULL;
 	assert_int_equal(request.completed, 1);
 	assert_int_equal(request.result, -ECANCELED);
-	assert_int_equal(released, 1);
+	until(released);	/* without an end of "hang" */
 	stop();
 
 	/* for the resolver: its thread is left behind, and cleans up when it ends */
