@@ -74,7 +74,7 @@ static void chunk_unlock_put(struct r3map_device *dev)
 
 typedef void query_fn(struct r3map_chunks *chunks, struct r3map_chunk_query *query);
 
-static int query_parse(const struct r3map_device *dev, struct genl_info *info,
+static int query_parse(const struct r3map_device *dev, struct genl_info *info, bool limited,
 		       struct r3map_chunk_query *query)
 {
 	const struct r3map_chunks *chunks = &dev->managed->chunks;
@@ -93,7 +93,8 @@ static int query_parse(const struct r3map_device *dev, struct genl_info *info,
 	}
 	query->range = r3map_chunks_touched(chunks, offset, length);
 	query->max = U64_MAX;
-	if (info->attrs[R3MAP_A_CHUNK_LIMIT])
+	/* Without a policy for it, there is no place for it, either. */
+	if (limited && info->attrs[R3MAP_A_CHUNK_LIMIT])
 		query->max = nla_get_u64(info->attrs[R3MAP_A_CHUNK_LIMIT]);
 	return 0;
 }
@@ -129,7 +130,7 @@ static int query_answer(struct r3map_device *dev, struct genl_info *info, query_
 	struct r3map_chunk_query query = {};
 	int err;
 
-	err = query_parse(dev, info, &query);
+	err = query_parse(dev, info, cmd != R3MAP_CMD_CHUNK_GET, &query);
 	if (err)
 		return err;
 	query.extents = kmalloc_array(R3MAP_MAX_EXTENTS, sizeof(*query.extents), GFP_NOIO);
