@@ -630,7 +630,7 @@ for end in 'close q' 'c del force'; do
 	wait fail
 	wait fail
 	$([ "$end" = 'close q' ] && printf 'event e failed\nevent e synced sync=@sync errno=5\n' ||
-		printf '!EPERM,ENODEV c claim\n!EPERM,ENODEV c take\n')
+		printf 'await gone\n!ENODEV c claim\n!ENODEV c take\n')
 	$([ "$end" != 'close q' ] || printf 'expect state=failed\nc del\n')
 	await gone
 	END
