@@ -120,25 +120,10 @@ void r3map_chunks_wait(struct r3map_chunks *chunks, struct r3map_request *reques
 	hlist_add_head(&request->bucket, chunks_bucket(chunks, chunk));
 }
 
-void r3map_chunks_unwait(struct r3map_request *request)
+void r3map_chunks_unwait(struct r3map_request *request, struct list_head *to)
 {
-	list_del(&request->node);
-	hlist_del(&request->bucket);
-}
-
-static void chunks_wake_one(struct r3map_request *request, struct list_head *woken)
-{
-	r3map_chunks_unwait(request);
-	list_add_tail(&request->node, woken);
-}
-
-void r3map_chunks_wake_all(struct r3map_chunks *chunks, struct list_head *woken)
-{
-	struct r3map_request *request, *next;
-
-	lockdep_assert_held(&chunks->lock);
-	list_for_each_entry_safe(request, next, &chunks->waiters, node)
-		chunks_wake_one(request, woken);
+	hlist_del_init(&request->bucket);
+	list_move_tail(&request->node, to);
 }
 
 static void chunks_wake(struct r3map_chunks *chunks, struct r3map_chunk_range range,
@@ -153,13 +138,13 @@ static void chunks_wake(struct r3map_chunks *chunks, struct r3map_chunk_range ra
 	if (range.end - range.first > R3MAP_CHUNK_BUCKETS) {
 		list_for_each_entry_safe(request, next, &chunks->waiters, node)
 			if (request->chunk >= range.first && request->chunk < range.end)
-				chunks_wake_one(request, woken);
+				r3map_chunks_unwait(request, woken);
 		return;
 	}
 	for (chunk = range.first; chunk < range.end; chunk++)
 		hlist_for_each_entry_safe(request, after, chunks_bucket(chunks, chunk), bucket)
 			if (request->chunk == chunk)
-				chunks_wake_one(request, woken);
+				r3map_chunks_unwait(request, woken);
 }
 
 void r3map_chunks_settle(struct r3map_chunks *chunks, struct r3map_chunk_range range, bool local,
@@ -394,10 +379,8 @@ void r3map_chunks_count(struct r3map_chunks *chunks, u64 *local, u64 *dirty)
 
 bool r3map_chunks_are_dirty(struct r3map_chunks *chunks)
 {
-	bool dirty;
+	u64 local, dirty;
 
-	spin_lock(&chunks->lock);
-	dirty = chunks->nr_taken || atomic_long_read(&chunks->nr_dirty);
-	spin_unlock(&chunks->lock);
+	r3map_chunks_count(chunks, &local, &dirty);
 	return dirty;
 }

@@ -97,11 +97,11 @@ void r3map_chunks_wait(struct r3map_chunks *chunks, struct r3map_request *reques
  */
 void r3map_chunks_settle(struct r3map_chunks *chunks, struct r3map_chunk_range range, bool local,
 			 struct list_head *woken);
-/* Takes everybody who waits off the map. Context: the lock is held. */
-void r3map_chunks_wake_all(struct r3map_chunks *chunks, struct list_head *woken);
-
-/* Takes one of them off its lists. Context: the lock is held. */
-void r3map_chunks_unwait(struct r3map_request *request);
+/*
+ * Moves one who waits, or who has been woken before and is on a list of his own, to the list @to.
+ * Context: the lock is held.
+ */
+void r3map_chunks_unwait(struct r3map_request *request, struct list_head *to);
 
 /* What a call of the helper asks about, in chunks and bytes. */
 struct r3map_chunk_query {

@@ -186,16 +186,7 @@ static void complete_load(const struct r3map_queue *queue, struct r3map_area *ar
 
 static void complete_count(struct r3map_queue *queue, const struct r3map_request *request)
 {
-	static const u8 counters[] = {
-		[R3MAP_OP_READ] = R3MAP_A_COUNTER_READS,
-		[R3MAP_OP_WRITE] = R3MAP_A_COUNTER_WRITES,
-		[R3MAP_OP_FLUSH] = R3MAP_A_COUNTER_FLUSHES,
-		[R3MAP_OP_DISCARD] = R3MAP_A_COUNTER_DISCARDS,
-		[R3MAP_OP_WRITE_ZEROES] = R3MAP_A_COUNTER_ZEROES,
-		[R3MAP_OP_FETCH] = R3MAP_A_COUNTER_FETCHES,
-	};
-
-	queue->counter[counters[request->op]]++;
+	queue->counter[r3map_op_counter(request->op)]++;
 	if (request->op == R3MAP_OP_READ)
 		queue->counter[R3MAP_A_COUNTER_READ_BYTES] += request->length;
 	else if (request->op == R3MAP_OP_WRITE)

@@ -33,13 +33,9 @@ static struct r3map_chunk_range managed_range(const struct r3map_managed *m,
 
 static void managed_stall(struct r3map_managed *m, struct list_head *requests, unsigned int ms)
 {
-	struct r3map_request *request;
-
 	if (list_empty(requests))
 		return;
 	spin_lock(&m->chunks.lock);
-	list_for_each_entry(request, requests, node)
-		INIT_HLIST_NODE(&request->bucket);
 	list_splice_tail_init(requests, &m->stalled);
 	spin_unlock(&m->chunks.lock);
 	mod_delayed_work(r3map_workqueue, &m->look, msecs_to_jiffies(ms));
@@ -195,15 +191,7 @@ static void managed_disown(struct r3map_managed *m, struct r3map_request *reques
 
 static void managed_count_done(struct r3map_managed *m, const struct r3map_request *request)
 {
-	static const u8 counters[] = {
-		[R3MAP_OP_READ] = R3MAP_A_COUNTER_READS,
-		[R3MAP_OP_WRITE] = R3MAP_A_COUNTER_WRITES,
-		[R3MAP_OP_FLUSH] = R3MAP_A_COUNTER_FLUSHES,
-		[R3MAP_OP_DISCARD] = R3MAP_A_COUNTER_DISCARDS,
-		[R3MAP_OP_WRITE_ZEROES] = R3MAP_A_COUNTER_ZEROES,
-	};
-
-	r3map_managed_add(m, counters[request->op], 1);
+	r3map_managed_add(m, r3map_op_counter(request->op), 1);
 	if (request->op == R3MAP_OP_READ)
 		r3map_managed_add(m, R3MAP_A_COUNTER_READ_BYTES, request->bio->bi_iter.bi_size);
 	else if (request->op == R3MAP_OP_WRITE)
@@ -486,9 +474,7 @@ static void managed_expire_list(struct r3map_managed *m, struct list_head *list,
 	list_for_each_entry_safe(request, next, list, node) {
 		if (!time_before(request->since, before))
 			continue;
-		if (!hlist_unhashed(&request->bucket))
-			hlist_del(&request->bucket);
-		list_move_tail(&request->node, expired);
+		r3map_chunks_unwait(request, expired);
 		r3map_managed_add(m, R3MAP_A_COUNTER_TIMEOUTS, 1);
 		r3map_managed_add(m, R3MAP_A_COUNTER_ERRORS, 1);
 	}

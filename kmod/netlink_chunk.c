@@ -73,6 +73,7 @@ static void chunk_unlock_put(struct r3map_device *dev)
 /* --- asking ------------------------------------------------------------------------------- */
 
 typedef void query_fn(struct r3map_chunks *chunks, struct r3map_chunk_query *query);
+typedef void undo_fn(struct r3map_device *dev, const struct r3map_chunk_query *query);
 
 static int query_parse(const struct r3map_device *dev, struct genl_info *info, bool limited,
 		       struct r3map_chunk_query *query)
@@ -123,8 +124,7 @@ static int query_reply(struct genl_info *info, const struct r3map_chunks *chunks
 
 /* Asks @fn, and answers. If the answer cannot be sent, @undo takes back what was given. */
 static int query_answer(struct r3map_device *dev, struct genl_info *info, query_fn *fn, u8 cmd,
-			void (*undo)(struct r3map_device *dev,
-				     const struct r3map_chunk_query *query))
+			undo_fn *undo)
 {
 	struct r3map_chunks *chunks = &dev->managed->chunks;
 	struct r3map_chunk_query query = {};
@@ -157,28 +157,28 @@ static void take_undo(struct r3map_device *dev, const struct r3map_chunk_query *
 	r3map_chunks_done(&dev->managed->chunks, query->extents, query->nr, false, NULL);
 }
 
-int r3map_netlink_chunk_claim(struct sk_buff *skb, struct genl_info *info)
+/* A query of the helper, by which it gets chunks. */
+static int query_helper(struct sk_buff *skb, struct genl_info *info, query_fn *fn, u8 cmd,
+			undo_fn *undo)
 {
 	struct r3map_device *dev = chunk_find_lock(skb, info);
 	int err;
 
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
-	err = query_answer(dev, info, r3map_chunks_claim, R3MAP_CMD_CHUNK_CLAIM, claim_undo);
+	err = query_answer(dev, info, fn, cmd, undo);
 	chunk_unlock_put(dev);
 	return err;
 }
 
+int r3map_netlink_chunk_claim(struct sk_buff *skb, struct genl_info *info)
+{
+	return query_helper(skb, info, r3map_chunks_claim, R3MAP_CMD_CHUNK_CLAIM, claim_undo);
+}
+
 int r3map_netlink_dirty_take(struct sk_buff *skb, struct genl_info *info)
 {
-	struct r3map_device *dev = chunk_find_lock(skb, info);
-	int err;
-
-	if (IS_ERR(dev))
-		return PTR_ERR(dev);
-	err = query_answer(dev, info, r3map_chunks_take, R3MAP_CMD_DIRTY_TAKE, take_undo);
-	chunk_unlock_put(dev);
-	return err;
+	return query_helper(skb, info, r3map_chunks_take, R3MAP_CMD_DIRTY_TAKE, take_undo);
 }
 
 int r3map_netlink_chunk_get(struct sk_buff *skb, struct genl_info *info)

@@ -36,6 +36,20 @@ mempool_t *r3map_request_pool_new(void)
 	return mempool_create_slab_pool(REQUEST_RESERVE, request_cache);
 }
 
+enum r3map_a_counter r3map_op_counter(u8 op)
+{
+	static const u8 counters[] = {
+		[R3MAP_OP_READ] = R3MAP_A_COUNTER_READS,
+		[R3MAP_OP_WRITE] = R3MAP_A_COUNTER_WRITES,
+		[R3MAP_OP_FLUSH] = R3MAP_A_COUNTER_FLUSHES,
+		[R3MAP_OP_DISCARD] = R3MAP_A_COUNTER_DISCARDS,
+		[R3MAP_OP_WRITE_ZEROES] = R3MAP_A_COUNTER_ZEROES,
+		[R3MAP_OP_FETCH] = R3MAP_A_COUNTER_FETCHES,
+	};
+
+	return counters[op];
+}
+
 static u8 request_op(const struct bio *bio)
 {
 	switch (bio_op(bio)) {

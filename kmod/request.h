@@ -82,6 +82,9 @@ struct r3map_request *r3map_request_new_fetch(mempool_t *pool, u64 offset, u32 l
 struct r3map_request *r3map_request_new_sync(u64 number);
 void r3map_request_free_sync(struct r3map_request *request);
 
+/* Which counter has the operations @op that went well. */
+enum r3map_a_counter r3map_op_counter(u8 op);
+
 /* READ and WRITE have payload that moves between module and helper. */
 static inline bool r3map_op_has_payload(u8 op)
 {

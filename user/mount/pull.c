@@ -119,7 +119,6 @@ static void worker_done(struct backend_io *io, int error)
 {
 	struct pull_worker *worker = (struct pull_worker *)io;	/* its first member */
 	struct pull *pull = worker->pull;
-	struct store *store = &pull->managed->store;
 
 	worker->next = pull->free;
 	pull->free = worker;
@@ -129,9 +128,7 @@ static void worker_done(struct backend_io *io, int error)
 	if (error) {
 		pull_failed(pull, "read", io->offset, io->length, error);
 	} else {
-		/* Zeroes that the backend has as data cost nothing here, either. */
-		if (store_is_zero(store, io->offset, io->length))
-			store_punch(store, io->offset, io->length);
+		store_trim(&pull->managed->store, io->offset, io->length);
 		if (chunk_news_add(&pull->filled, io->offset, io->length))
 			pull_tell(pull, &pull->filled, 0);
 	}

@@ -75,7 +75,7 @@ bool store_is_absent(const struct store *store, uint64_t offset, uint64_t length
 	return data < 0 ? errno == ENXIO : (uint64_t)data >= offset + length;
 }
 
-bool store_is_zero(const struct store *store, uint64_t offset, uint64_t length)
+static bool store_is_zero(const struct store *store, uint64_t offset, uint64_t length)
 {
 	const uint8_t *at = store->bytes + offset;
 
@@ -84,4 +84,10 @@ bool store_is_zero(const struct store *store, uint64_t offset, uint64_t length)
 		if (at[i])
 			return false;
 	return length <= 16 || !memcmp(at, at + 16, length - 16);
+}
+
+void store_trim(const struct store *store, uint64_t offset, uint64_t length)
+{
+	if (store_is_zero(store, offset, length))
+		store_punch(store, offset, length);
 }

@@ -40,7 +40,7 @@ int store_prepare(const struct store *store, uint64_t offset, uint64_t length);
 int store_punch(const struct store *store, uint64_t offset, uint64_t length);
 /* Are they absent? For what nobody writes meanwhile, or where being late does no harm. */
 bool store_is_absent(const struct store *store, uint64_t offset, uint64_t length);
-/* Are they all zero? Looks at the bytes. */
-bool store_is_zero(const struct store *store, uint64_t offset, uint64_t length);
+/* Zeroes that the backend has as data cost nothing here: makes them absent if they all are zero. */
+void store_trim(const struct store *store, uint64_t offset, uint64_t length);
 
 #endif

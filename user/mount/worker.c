@@ -36,7 +36,6 @@ _Static_assert((int)R3MAP_DESC_FUA == (int)BACKEND_FUA &&
 struct slot {
 	struct backend_io io;
 	struct managed_flush flush;	/* in place of io: for the pusher */
-	struct worker *worker;
 	uint64_t tag;
 	bool fetch;			/* into the store of a managed device */
 	struct slot *next;
@@ -60,7 +59,7 @@ static void worker_send(struct worker *worker)
 
 static void slot_answer(struct slot *slot, int error)
 {
-	struct worker *worker = slot->worker;
+	struct worker *worker = slot->io.owner;
 
 	if (queue_full(&worker->queue, 0))
 		worker_send(worker);
@@ -71,10 +70,10 @@ static void slot_answer(struct slot *slot, int error)
 
 static void slot_fetched(struct slot *slot, int error)
 {
-	const struct store *store = &slot->worker->managed->store;
+	struct worker *worker = slot->io.owner;
 
-	if (!error && store_is_zero(store, slot->io.offset, slot->io.length))
-		store_punch(store, slot->io.offset, slot->io.length);
+	if (!error)
+		store_trim(&worker->managed->store, slot->io.offset, slot->io.length);
 	slot_answer(slot, error);
 }
 
@@ -278,7 +277,6 @@ static int worker_slots(struct worker *worker, struct error *error)
 		worker->slots[i].io.done = slot_done;
 		worker->slots[i].io.owner = worker;
 		worker->slots[i].flush.done = slot_flushed;
-		worker->slots[i].worker = worker;
 		worker->slots[i].next = worker->free;
 		worker->free = &worker->slots[i];
 	}
