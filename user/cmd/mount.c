@@ -64,7 +64,15 @@ static const struct opt mount_opts[] = {
 	  .words = words_flush,
 	  .help = "with --managed: what fsync means (default: remote, the bytes are at the backend)" },
 	{ OPT_U32, "pull-workers", 0, M(pull_push.pull_workers), .value = "N", .max = 65536,
-	  .help = "with --managed: chunks pulled at a time, 0: pull only what is asked for (default: 64)" },
+	  .help = "with --managed: chunks pulled at a time, at most; 0: pull only what is asked for (default: 64)" },
+	{ OPT_STRING, "order", 0, M(pull_push.order), .value = "sequential|reverse|FILE|-",
+	  .help = "with --managed: what is pulled first; FILE, or - for standard input, has lines OFFSET LENGTH (default: sequential)" },
+	{ OPT_STRING, "record-order", 0, M(pull_push.record), .value = "FILE",
+	  .help = "with --managed: write to FILE what was asked for and not there, for the --order of another time" },
+	{ OPT_SIZE64, "pull-first", 0, M(pull_push.pull_first), .value = "SIZE",
+	  .help = "with --managed: the device is ready once so much was pulled (default: 0)" },
+	{ OPT_SIZE64, "pull-rate", 0, M(pull_push.pull_rate), .value = "SIZE",
+	  .help = "with --managed: pull no more than so much a second, 0: no limit (default: 0)" },
 	{ OPT_U32, "push-workers", 0, M(pull_push.push_workers), .value = "N", .min = 1,
 	  .max = 65536, .help = "with --managed: writes to the backend at a time (default: 32)" },
 	{ OPT_TIME, "push-interval", 0, M(pull_push.push_interval), .value = "TIME",
@@ -147,7 +155,15 @@ static int mount_run(const void *settings, int argc, char **argv, struct error *
 		return EXIT_USAGE;
 	}
 	if (!options->managed && !options->recover && mount_is_managed(options)) {
-		error_set(error, -EINVAL, "--chunk-size, --flush, --pull-workers, --push-workers and --push-interval are for --managed");
+		error_set(error, -EINVAL, "--chunk-size, --flush, --order, --record-order and all of --pull and --push are for --managed");
+		return EXIT_USAGE;
+	}
+	if (options->pull_push.pull_first && !options->pull_push.pull_workers) {
+		error_set(error, -EINVAL, "--pull-first needs --pull-workers");
+		return EXIT_USAGE;
+	}
+	if (options->daemon && options->pull_push.order && !strcmp(options->pull_push.order, "-")) {
+		error_set(error, -EINVAL, "--order - reads standard input, which --daemon gives up: leave one out, or give a file");
 		return EXIT_USAGE;
 	}
 	if (options->managed && options->transport == MOUNT_INLINE) {

@@ -2,9 +2,15 @@
 /*
  * Pull and push of a managed mount, put together. See managed.h.
  */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#define LOG_PREFIX "mount: "
+#include "lib/log.h"
 #include "mount/managed.h"
 
 int managed_start(struct managed *managed, struct loop *loop, struct backend_channel *channel,
@@ -34,6 +40,22 @@ void managed_stop(struct managed *managed)
 	push_free(managed->push);
 	managed->pull = NULL;
 	managed->push = NULL;
+}
+
+void managed_missed(struct managed *managed, uint64_t offset, uint32_t length)
+{
+	char line[64];
+	int used;
+
+	atomic_store(&managed->missed, offset + length);
+	if (managed->record < 0)
+		return;
+	used = snprintf(line, sizeof(line), "%" PRIu64 " %" PRIu32 "\n", offset, length);
+	/* One call for a line: those of other threads come before or after it. */
+	if (write(managed->record, line, (size_t)used) != used && !managed->record_failed) {
+		managed->record_failed = true;
+		log_warn("cannot record the order of the misses: %s", strerror(errno));
+	}
 }
 
 void managed_flush(struct managed *managed, struct managed_flush *flush)

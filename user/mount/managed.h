@@ -14,6 +14,8 @@
 #ifndef R3MAP_MOUNT_MANAGED_H
 #define R3MAP_MOUNT_MANAGED_H
 
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -33,6 +35,10 @@ struct managed_options {
 	uint32_t pull_workers;		/* chunks on their way at a time; 0: pull nothing */
 	uint32_t push_workers;		/* writes on their way at a time */
 	uint32_t push_interval;		/* ms between pushes; 0: only when asked */
+	uint64_t pull_first;		/* bytes to be there before the device is ready */
+	uint64_t pull_rate;		/* bytes a second; 0: no limit */
+	const char *order;		/* see order.h */
+	const char *record;		/* file for the order of the misses, or NULL */
 };
 
 struct managed {
@@ -44,6 +50,12 @@ struct managed {
 	uint64_t size;			/* bytes of the device */
 	uint32_t chunk;			/* bytes */
 	uint32_t max_io;		/* bytes of the largest request to the backend */
+	int record;			/* descriptor, or -1 */
+	_Atomic bool record_failed;
+
+	/* Of all threads. */
+	_Atomic uint64_t missed;	/* where the newest FETCH ended; UINT64_MAX: pull.c knows it */
+	sem_t first;			/* posted once: what pull_first asks for is there */
 
 	/* The first queue's thread's. */
 	struct loop *loop;
@@ -60,6 +72,8 @@ void managed_halt(struct managed *managed);
 /* The channel has been closed: nothing is under way any more. */
 void managed_stop(struct managed *managed);
 
+/* A FETCH has come, in any thread. */
+void managed_missed(struct managed *managed, uint64_t offset, uint32_t length);
 /* A FLUSH request has come: @done(@owner, error) when all that is dirty is at the backend. */
 struct managed_flush {
 	void (*done)(struct managed_flush *flush, int error);

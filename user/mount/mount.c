@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@
 #include "nl/sync.h"
 
 #define MS			1000000ULL	/* ns */
+#define FIRST_LOOK		5		/* ms between looks at what was pulled */
 #define RETRY_FIRST		(20 * MS)	/* ns: a prober of udev is gone by then */
 #define RETRY_QUIET		(2000 * MS)	/* ns for which "busy" is not worth telling */
 #define RETRY_SLOW		(1000 * MS)
@@ -283,6 +285,15 @@ static int mount_managed(struct mount *m, struct error *error)
 	int fd, err;
 
 	managed->options = &m->options->pull_push;
+	atomic_init(&managed->missed, UINT64_MAX);
+	sem_init(&managed->first, 0, 0);
+	if (managed->options->record) {
+		managed->record = open(managed->options->record,
+				       O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+		if (managed->record < 0)
+			return error_set(error, -errno, "cannot open %s: %s",
+					 managed->options->record, strerror(errno));
+	}
 	managed->backend = m->backend;
 	managed->size = m->device.size;
 	managed->chunk = m->device.chunk;
@@ -426,6 +437,28 @@ static int mount_open(struct mount *m, const char *spec, struct error *error)
 	return err ? err : events_open(m->control, &m->events, error);
 }
 
+/* What is to be local before the device is there. A signal ends the wait, and with it the mount. */
+static int mount_first(struct mount *m, struct error *error)
+{
+	const uint64_t first = m->options->pull_push.pull_first;
+	struct pollfd pollfd = { .fd = m->signals.fd, .events = POLLIN };
+
+	if (!m->device.chunk || !first)
+		return 0;
+	while (sem_trywait(&m->managed.first) < 0) {
+		for (uint32_t i = 0; i < m->workers_used; i++) {
+			if (atomic_load(&m->workers[i].failed)) {
+				*error = m->workers[i].error;
+				return error->code;
+			}
+		}
+		if (poll(&pollfd, 1, FIRST_LOOK) > 0)
+			return error_set(error, -EINTR,
+					 "interrupted before the first %" PRIu64 " bytes were there", first);
+	}
+	return 0;
+}
+
 /* Everything up to a device that answers. */
 static int mount_up(struct mount *m, const char *backend, struct error *error)
 {
@@ -454,6 +487,9 @@ static int mount_up(struct mount *m, const char *backend, struct error *error)
 		err = reclaim_lock(error);
 	if (!err)
 		err = mount_workers(m, error);
+	if (err)
+		return err;
+	err = mount_first(m, error);
 	if (err)
 		return err;
 	start = m->device;
@@ -545,7 +581,7 @@ static void mount_down(struct mount *m, int status, const struct error *error)
 
 int mount_serve(const struct mount_options *options, const char *backend, struct error *error)
 {
-	struct mount m = { .options = options, .signals.fd = -1, .managed.store.fd = -1 };
+	struct mount m = { .options = options, .signals.fd = -1, .managed = { .store.fd = -1, .record = -1 } };
 	int pipe = -1, log = -1;
 	int err = 0;
 

@@ -2,11 +2,12 @@
 /*
  * The background pull of a managed mount. See managed.h.
  *
- * It goes through the region in passes, until one finds nothing that is remote. A pass takes the
- * region piece by piece: the backend tells which pieces are data and which are zeroes; chunks of
- * data are claimed as workers become free, read into the store and filled; chunks of zeroes are
- * claimed and filled at once. What a bio asks for meanwhile is fetched beside it, and is passed
- * over here.
+ * It takes one range after the other, in the order that order.h gives, and all of the region in the end.
+ * A range goes piece by piece: the backend tells which pieces are data and which are zeroes;
+ * chunks of data are claimed as the pace (pace.h) allows, read into the store and filled; chunks of
+ * zeroes are claimed and filled at once. What a bio asks for meanwhile is fetched beside it, and is
+ * passed over here. When two bios in a row miss chunks that follow each other, somebody reads there, and
+ * the pull goes on from there.
  *
  * Each round does a bounded piece of work and comes back as a task, so that requests of the module
  * are served in between.
@@ -23,23 +24,28 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "mount/managed.h"
+#include "mount/order.h"
+#include "mount/pace.h"
 #include "nl/device.h"
 
 #define PIECES		64u		/* extents of the backend asked for at a time */
 #define PIECE_LOOK	(1u << 30)	/* bytes that are asked about at a time */
-#define CLAIMS_ROUND	4u		/* claims of one round */
+#define STEPS_ROUND	8u		/* of one round */
 #define CLAIM_DIRECT	(256u << 10)	/* bytes of one claim from a backend that never waits */
 #define RETRY_FIRST	1000000000ULL	/* ns until a pass that left something is followed by another */
 #define RETRY_MOST	30000000000ULL
+#define FOLLOW_GAP	(2u << 20)	/* bytes between two misses of one reader, at most */
+#define FOLLOW_AHEAD	(32u << 20)	/* bytes that the pull may be before it already */
 
 /* A chunk on its way. */
 struct pull_worker {
 	struct backend_io io;
 	struct pull *pull;
 	struct pull_worker *next;	/* free ones */
+	uint64_t asked;			/* ns */
 };
 
-/* A part of the region: whole chunks, of data or of zeroes. */
+/* A part of a range: whole chunks, of data or of zeroes. */
 struct piece {
 	uint64_t offset, end;
 	bool zero;
@@ -55,9 +61,15 @@ struct pull {
 	struct pull_worker *free;
 	unsigned int busy;		/* workers that are not free */
 
-	struct piece piece;		/* what is being worked on */
-	uint64_t pieces_end;		/* bytes from the start that were a piece in this pass */
-	uint64_t known;			/* and that the backend has told about */
+	struct order *order;
+	struct pace pace;
+	struct loop_timer paced;	/* the rate limit allows more */
+	uint64_t missed;		/* where the last bio's misses ended */
+
+	struct range range;		/* what is being pulled now: whole chunks */
+	struct piece piece;		/* of it */
+	uint64_t pieces_end;		/* where the last piece ended */
+	uint64_t known;			/* how far the backend has told about the range */
 	bool looking;			/* @look is with the backend */
 	struct backend_io look;
 	struct backend_extents *extents;	/* PIECES of them, what is left of the answer */
@@ -68,6 +80,8 @@ struct pull {
 
 	struct chunk_news filled;
 	struct chunk_news failed;
+	uint64_t pulled;		/* bytes */
+	bool first_told;
 	bool told_error;
 	bool over;			/* everything is local, or the device is gone */
 };
@@ -78,12 +92,22 @@ static void pull_again(struct pull *pull)
 		loop_task_queue(pull->managed->loop, &pull->task);
 }
 
+/* What the mount waits for before it is ready is there, or will not come. */
+static void pull_first_told(struct pull *pull)
+{
+	if (pull->first_told)
+		return;
+	pull->first_told = true;
+	sem_post(&pull->managed->first);
+}
+
 /* The module does not answer as it should: the device is gone, or this helper is to end. */
 static void pull_give_up(struct pull *pull, const struct error *error)
 {
 	if (!pull->over && error->code != -ENODEV && error->code != -ESTALE && error->code != -EPERM)
 		log_warn("the background pull ends: %s", error->text);
 	pull->over = true;
+	pull_first_told(pull);
 }
 
 static void pull_tell(struct pull *pull, struct chunk_news *news, int code)
@@ -95,6 +119,10 @@ static void pull_tell(struct pull *pull, struct chunk_news *news, int code)
 	chunk_news_order(news);
 	if (chunks_fill(&pull->managed->chunks, news->extent, news->count, code, &error))
 		pull_give_up(pull, &error);
+	for (unsigned int i = 0; !code && i < news->count; i++)
+		pull->pulled += news->extent[i].length;
+	if (pull->pulled >= pull->managed->options->pull_first)
+		pull_first_told(pull);
 	news->count = 0;
 }
 
@@ -120,6 +148,8 @@ static void worker_done(struct backend_io *io, int error)
 	struct pull_worker *worker = (struct pull_worker *)io;	/* its first member */
 	struct pull *pull = worker->pull;
 
+	pace_arrived(&pull->pace, worker->asked, loop_now(),
+		     pull->busy >= pace_window(&pull->pace));
 	worker->next = pull->free;
 	pull->free = worker;
 	pull->busy--;
@@ -146,6 +176,8 @@ static void pull_read(struct pull *pull, uint64_t offset, uint32_t length)
 		return pull_failed(pull, "make room in the store for", offset, length, err);
 	pull->free = worker->next;
 	pull->busy++;
+	worker->asked = loop_now();
+	pace_spend(&pull->pace, length);
 	worker->io.op = BACKEND_READ;
 	worker->io.flags = 0;
 	worker->io.offset = offset;
@@ -194,7 +226,7 @@ static void pull_claim(struct pull *pull)
 {
 	struct managed *m = pull->managed;
 	uint64_t left = pull->piece.end - pull->piece.offset, max = left;
-	uint64_t idle = (uint64_t)(m->options->pull_workers - pull->busy) * m->chunk;
+	uint64_t idle = (uint64_t)(pace_window(&pull->pace) - pull->busy) * m->chunk;
 	struct error error = { 0 };
 
 	if (!m->backend->info.waits && idle > CLAIM_DIRECT)
@@ -223,11 +255,11 @@ static void look_done(struct backend_io *io, int error)
 	pull_again(pull);
 }
 
-/* Asks the backend about the next part of the region. */
+/* Asks the backend about the next part of the range. */
 static void pull_look(struct pull *pull)
 {
 	struct managed *m = pull->managed;
-	uint64_t left = m->size - pull->known;
+	uint64_t left = pull->range.to - pull->known;
 
 	pull->looking = true;
 	pull->extents->room = PIECES;
@@ -241,11 +273,11 @@ static void pull_look(struct pull *pull)
 	backend_submit(m->channel, &pull->look);
 }
 
-/* Whole chunks that end at @end, or at the end of the region. False: there are none. */
+/* Whole chunks that end at @end, or at the end of the range. False: there are none. */
 static bool piece_set(struct pull *pull, uint64_t end, bool zero)
 {
-	if (end > pull->managed->size)
-		end = pull->managed->size;
+	if (end > pull->range.to)
+		end = pull->range.to;
 	if (end <= pull->pieces_end)
 		return false;
 	pull->piece = (struct piece) { pull->pieces_end, end, zero };
@@ -278,26 +310,66 @@ static bool pull_next_piece(struct pull *pull)
 		if (piece_set(pull, end, zero))
 			return true;
 	}
-	return pull->known >= size && piece_set(pull, size, false);
+	return pull->known >= pull->range.to && piece_set(pull, pull->range.to, false);
 }
 
-/* --- passes ------------------------------------------------------------------------------- */
+/* --- ranges ------------------------------------------------------------------------------- */
 
-static void pull_pass(struct pull *pull)
+/* The next range, in whole chunks. False: there is none. */
+static bool pull_next_range(struct pull *pull)
 {
-	pull->piece = (struct piece) { 0 };
-	pull->pieces_end = 0;
-	pull->known = 0;
+	const uint64_t mask = pull->managed->chunk - 1;
+	struct range *range = &pull->range;
+
+	if (!order_next(pull->order, range))
+		return false;
+	range->from &= ~mask;
+	range->to = (range->to + mask) & ~mask;
+	if (range->to > pull->managed->size)
+		range->to = pull->managed->size;
+	pull->piece = (struct piece) { range->from, range->from, false };
+	pull->pieces_end = range->from;
+	pull->known = range->from;
 	pull->extents->used = 0;
 	pull->extent = 0;
+	return true;
+}
+
+/* Something comes before what is left of this range; that comes with the whole region in the end. */
+static void pull_drop_range(struct pull *pull)
+{
+	pull->range.to = pull->pieces_end;
+	pull->piece.end = pull->piece.offset;
+	pull->extent = pull->extents->used;
+	order_again(pull->order);
+}
+
+/* Does somebody read where the pull is not? */
+static void pull_follow(struct pull *pull)
+{
+	uint64_t missed = atomic_exchange(&pull->managed->missed, UINT64_MAX), before = pull->missed;
+
+	if (missed == UINT64_MAX)
+		return;
+	pull->missed = missed;
+	if (missed <= before || missed - before > FOLLOW_GAP ||
+	    (pull->pieces_end >= missed && pull->pieces_end - missed < FOLLOW_AHEAD))
+		return;
+	order_follow(pull->order, missed);
+	pull_drop_range(pull);
 }
 
 static void pull_retry(struct loop_timer *timer)
 {
 	struct pull *pull = (struct pull *)((char *)timer - offsetof(struct pull, retry));
 
-	pull_pass(pull);
+	order_again(pull->order);
 	pull_again(pull);
+}
+
+static void pull_paced(struct loop_timer *timer)
+{
+	pull_again((struct pull *)((char *)timer - offsetof(struct pull, paced)));
 }
 
 /* All of the region was looked at, and nothing is under way. */
@@ -312,6 +384,7 @@ static void pull_pass_over(struct pull *pull)
 	if (device.local >= m->size) {
 		log_info("everything is local");
 		pull->over = true;
+		pull_first_told(pull);
 		return;
 	}
 	/* Some failed, or are on their way for somebody else and may fail. */
@@ -320,43 +393,71 @@ static void pull_pass_over(struct pull *pull)
 	pull->retry_in = pull->retry_in * 2 < RETRY_MOST ? pull->retry_in * 2 : RETRY_MOST;
 }
 
+/* One step. False: nothing more can be done now. */
+static bool pull_step(struct pull *pull)
+{
+	uint64_t wait;
+
+	if (!pull_spread(pull) || pull->looking)
+		return false;
+	if (pull->piece.offset < pull->piece.end) {
+		if (!pull->piece.zero) {
+			if (pull->busy >= pace_window(&pull->pace))
+				return false;
+			wait = pace_wait(&pull->pace, loop_now());
+			if (wait) {
+				loop_timer_set(pull->managed->loop, &pull->paced, wait);
+				return false;
+			}
+		}
+		pull_claim(pull);
+		if (pull->piece.zero)
+			pull_zero(pull);
+		return true;
+	}
+	if (pull_next_piece(pull))
+		return true;
+	if (pull->known < pull->range.to) {
+		pull_look(pull);
+		return true;
+	}
+	if (!pull_next_range(pull)) {
+		if (!pull->busy && !pull->retry.deadline)
+			pull_pass_over(pull);
+		return false;
+	}
+	return true;
+}
+
 static void pull_round(struct loop_task *task)
 {
 	struct pull *pull = (struct pull *)((char *)task - offsetof(struct pull, task));
-	struct managed *m = pull->managed;
+	unsigned int steps = 0;
 
-	for (unsigned int i = 0; i < CLAIMS_ROUND && !pull->over; i++) {
-		if (!pull_spread(pull) || pull->looking)
-			break;
-		if (pull->piece.offset < pull->piece.end) {
-			if (!pull->piece.zero && !pull->free)
-				break;
-			pull_claim(pull);
-			if (pull->piece.zero)
-				pull_zero(pull);
-		} else if (!pull_next_piece(pull)) {
-			if (pull->known >= m->size)
-				break;
-			pull_look(pull);
-		}
-	}
+	pull_follow(pull);
+	while (!pull->over && steps < STEPS_ROUND && pull_step(pull))
+		steps++;
 	pull_tell_all(pull);
-	backend_kick(m->channel);
-	if (pull->over || pull->looking)
-		return;
-	if (pull->claim < pull->claimed.count || pull->piece.offset < pull->piece.end ||
-	    pull->extent < pull->extents->used || pull->known < m->size) {
-		if (pull->free)
-			pull_again(pull);
-	} else if (!pull->busy) {
-		pull_pass_over(pull);
-	}
+	backend_kick(pull->managed->channel);
+	if (steps == STEPS_ROUND)
+		pull_again(pull);
+}
+
+/* A program has written more of the order. */
+static void pull_more(void *data)
+{
+	struct pull *pull = data;
+
+	if (!pull->over && pull->range.to == pull->managed->size)
+		pull_drop_range(pull);
+	pull_again(pull);
 }
 
 int pull_new(struct managed *managed, struct pull **out, struct error *error)
 {
 	const uint32_t workers = managed->options->pull_workers;
 	struct pull *pull = calloc(1, sizeof(*pull));
+	int err;
 
 	if (!pull)
 		return error_set(error, -ENOMEM, "out of memory");
@@ -377,7 +478,13 @@ int pull_new(struct managed *managed, struct pull **out, struct error *error)
 		pull->workers[i].next = pull->free;
 		pull->free = &pull->workers[i];
 	}
-	pull_pass(pull);
+	pull->paced.fire = pull_paced;
+	pull->missed = UINT64_MAX;
+	pace_init(&pull->pace, workers, managed->options->pull_rate, loop_now());
+	err = order_open(managed->options->order, managed->size, managed->loop, pull_more, pull,
+			 &pull->order, error);
+	if (err)
+		return err;
 	pull_again(pull);
 	return 0;
 }
@@ -393,6 +500,8 @@ void pull_free(struct pull *pull)
 		return;
 	loop_task_cancel(pull->managed->loop, &pull->task);
 	loop_timer_cancel(pull->managed->loop, &pull->retry);
+	loop_timer_cancel(pull->managed->loop, &pull->paced);
+	order_close(pull->order);
 	free(pull->workers);
 	free(pull->extents);
 	free(pull);

@@ -140,6 +140,7 @@ static void worker_submit_managed(struct worker *worker, const struct r3map_desc
 	slot->tag = desc->tag;
 	if (desc->op == R3MAP_OP_FLUSH)
 		return managed_flush(managed, &slot->flush);
+	managed_missed(managed, desc->offset, desc->length);
 	err = store_prepare(&managed->store, desc->offset, desc->length);
 	if (err)
 		return slot_answer(slot, err);

@@ -1,0 +1,69 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# This test will choose what is pulled first, by a file, backwards and by a program, wait for a
+# part of it before the device is ready, limit the rate, and record what was missed and use that.
+
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/rc.sh"
+
+image 8388608
+backend="file:$IMAGE"
+
+# at_ready OFFSET OPTION...: is the chunk at OFFSET there when the device is, and nothing asked for it?
+at_ready()
+{
+	local offset=$1
+	shift
+	device_mount --managed --no-part-scan --pull-first 256K --pull-rate 1M "$@" "$backend"
+	dd if="$DEV" of=/dev/null bs=64k count=4 skip="$offset" iflag=direct,skip_bytes status=none
+	[ "$(device_counter misses)" = 0 ] || fail "$*: it was not there"
+	[ "$(device_fact local)" -ge 262144 ] || fail "$*: $(device_fact local) bytes are local"
+	r3map umount "$DEV"
+}
+at_ready 0
+echo "6M 256K" >"$TEST_DIR/order"
+at_ready 6291456 --order "$TEST_DIR/order"
+# backwards by steps of 4 MiB, each from its start
+at_ready 4194304 --order reverse
+
+# a limit on the rate is one: 2 MiB of data a second, six in all
+device_mount --managed --no-part-scan --pull-rate 2M "$backend"
+begin=$SECONDS
+wait_until 60 "everything is local" all_local
+[ $((SECONDS - begin)) -ge 1 ] || fail "6 MiB came in less than a second"
+same
+r3map umount "$DEV"
+
+# what was missed, in its order, is an order
+device_mount --managed --no-part-scan --pull-workers 0 --record-order "$TEST_DIR/missed" "$backend"
+for at in 77 5 99 0; do
+	dd if="$DEV" of=/dev/null bs=64k count=1 skip=$at iflag=direct status=none
+done
+dd if="$DEV" of=/dev/null bs=64k count=1 skip=5 iflag=direct status=none
+r3map umount "$DEV"
+printf '%s 65536\n' $((77 * 65536)) $((5 * 65536)) $((99 * 65536)) 0 | cmp - "$TEST_DIR/missed" ||
+	fail "recorded: $(cat "$TEST_DIR/missed")"
+
+# a program says it while the mount lasts
+mkfifo "$TEST_DIR/program"
+r3map mount --managed --no-part-scan --pull-workers 4 --order - "$backend" \
+	<"$TEST_DIR/program" >"$TEST_DIR/path" &
+exec 3>"$TEST_DIR/program"
+wait_until 30 "the device is ready" test -s "$TEST_DIR/path"
+DEV=$(cat "$TEST_DIR/path") NAME=${DEV#/dev/}
+cleanup_fn device_remove "$DEV"
+echo "5M 64K" >&3
+wait_until 60 "everything is local" all_local
+same
+exec 3>&-
+r3map umount "$DEV"
+
+# what makes no sense
+expect_fail r3map mount --managed --daemon --order "$TEST_DIR/nothing" "$backend"
+grep -q "cannot open the order" "$TEST_DIR/stderr" || fail "it says: $(cat "$TEST_DIR/stderr")"
+echo "5M" >"$TEST_DIR/order"
+expect_fail r3map mount --managed --daemon --order "$TEST_DIR/order" "$backend"
+grep -q "line 1 of the order" "$TEST_DIR/stderr" || fail "it says: $(cat "$TEST_DIR/stderr")"
+expect_fail r3map mount --managed --daemon --order - "$backend"
+expect_fail r3map mount --managed --daemon --pull-first 1M --pull-workers 0 "$backend"

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The pace of a pull, against a path of known delay and rate: it fills the path and queues little; it
+ * follows a path that changes; a rate limit is kept.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "mount/pace.h"
+
+#define MS	1000000ull	/* ns */
+#define SECOND	(1000 * MS)
+#define MOST	1024u
+
+/* A path: every chunk takes @delay, and @each of the bottleneck's time, one after the other. */
+struct path {
+	uint64_t delay, each;		/* ns */
+	uint64_t now;
+	uint64_t bottleneck;		/* ns: until when it is busy */
+	uint64_t asked[MOST], due[MOST];	/* a ring of what is on its way */
+	unsigned int first, used;
+	uint64_t arrived;
+};
+
+static void path_fill(struct path *path, const struct pace *pace)
+{
+	while (path->used < pace_window(pace)) {
+		unsigned int at = (path->first + path->used++) % MOST;
+		uint64_t start = path->now > path->bottleneck ? path->now : path->bottleneck;
+
+		path->asked[at] = path->now;
+		path->bottleneck = start + path->each;
+		path->due[at] = path->bottleneck + path->delay;
+	}
+}
+
+static void path_run(struct path *path, struct pace *pace, uint64_t ns)
+{
+	const uint64_t end = path->now + ns;
+
+	for (;;) {
+		path_fill(path, pace);
+		if (path->due[path->first] > end)
+			break;
+		path->now = path->due[path->first];
+		pace_arrived(pace, path->asked[path->first], path->now,
+			     path->used >= pace_window(pace));
+		path->first = (path->first + 1) % MOST;
+		path->used--;
+		path->arrived++;
+	}
+	path->now = end;
+}
+
+/* Of the rate of the path in the last second, in percent. */
+static unsigned int path_share(struct path *path, struct pace *pace)
+{
+	uint64_t before = path->arrived;
+
+	path_run(path, pace, SECOND);
+	return (unsigned int)((path->arrived - before) * path->each * 100 / SECOND);
+}
+
+static void test_fills(void **state)
+{
+	static const struct { uint64_t delay, each; } paths[] = {
+		{ 10 * MS, 524288 },	/* 64 KiB at 1 Gbit/s */
+		{ 30 * MS, 524288 },
+		{ MS, 524288 },
+		{ 100 * MS, MS },
+		{ 50000, 52429 },	/* 10 Gbit/s, next door */
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		struct path path = { .delay = paths[i].delay, .each = paths[i].each };
+		struct pace pace;
+		uint32_t fills = (uint32_t)(path.delay / path.each) + 1;
+
+		pace_init(&pace, MOST, 0, 0);
+		path_run(&path, &pace, 5 * SECOND);
+		assert_in_range(path_share(&path, &pace), 95, 101);
+		assert_in_range(pace_window(&pace), fills, fills + 10);
+	}
+}
+
+static void test_most(void **state)
+{
+	struct path path = { .delay = 100 * MS, .each = MS };
+	struct pace pace;
+
+	(void)state;
+	pace_init(&pace, 7, 0, 0);
+	path_run(&path, &pace, 5 * SECOND);
+	assert_int_equal(pace_window(&pace), 7);
+	pace_init(&pace, 1, 0, 0);
+	assert_int_equal(pace_window(&pace), 1);
+}
+
+static void test_follows(void **state)
+{
+	struct path path = { .delay = 10 * MS, .each = 524288 };
+	struct pace pace;
+	uint32_t before;
+
+	(void)state;
+	pace_init(&pace, MOST, 0, 0);
+	path_run(&path, &pace, 5 * SECOND);
+	before = pace_window(&pace);
+	path.delay = 40 * MS;		/* a longer way: believed after two periods */
+	path_run(&path, &pace, 40 * SECOND);
+	assert_in_range(path_share(&path, &pace), 90, 101);
+	assert_true(pace_window(&pace) > 2 * before);
+	path.each *= 4;			/* and a slower one */
+	path_run(&path, &pace, 40 * SECOND);
+	assert_in_range(pace_window(&pace), 40 * MS / path.each, 40 * MS / path.each + 12);
+}
+
+static void test_rate(void **state)
+{
+	const uint64_t rate = 10u << 20;
+	uint64_t now = 0, wait, bytes = 0;
+	struct pace pace;
+
+	(void)state;
+	pace_init(&pace, MOST, rate, now);
+	while (now < 10 * SECOND) {
+		wait = pace_wait(&pace, now);
+		if (wait) {
+			assert_true(wait > now);
+			now = wait;
+			continue;
+		}
+		pace_spend(&pace, 65536);
+		bytes += 65536;
+	}
+	assert_in_range(bytes, rate * 10 * 95 / 100, rate * 10 * 102 / 100);
+	pace_init(&pace, MOST, 0, now);
+	pace_spend(&pace, UINT32_MAX);
+	assert_int_equal(pace_wait(&pace, now), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fills),
+		cmocka_unit_test(test_most),
+		cmocka_unit_test(test_follows),
+		cmocka_unit_test(test_rate),
+	};
+
+	return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
+}

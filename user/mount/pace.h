@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * How many chunks a pull has on their way: as many as fill the path to the backend, and few more. What
+ * waits in queues on the way would keep what a reader asks for waiting behind it.
+ *
+ * By delay, as TCP Vegas does it (Brakmo, O'Malley, Peterson: TCP Vegas, SIGCOMM 1994): from the
+ * shortest time that a chunk took lately, and the time that it takes now, follows how many of those
+ * on their way are queued. A rate limit, if there is one, is a bucket of bytes.
+ *
+ * Belongs to one thread. Nothing here waits or fails.
+ */
+#ifndef R3MAP_MOUNT_PACE_H
+#define R3MAP_MOUNT_PACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct pace {
+	uint32_t most;			/* chunks */
+	double window;			/* chunks */
+	bool slow_start;
+	uint64_t base;			/* ns: the shortest of this and the last period; 0: unknown */
+	uint64_t base_next;		/* ns: the shortest of this period */
+	uint64_t period_end;		/* ns, CLOCK_MONOTONIC */
+
+	uint64_t rate;			/* bytes a second; 0: no limit */
+	double bytes;			/* that may be asked for now; below 0: not yet */
+	uint64_t filled;		/* ns: when the bucket was filled last */
+};
+
+void pace_init(struct pace *pace, uint32_t most, uint64_t rate, uint64_t now);
+/* How many chunks may be on their way. */
+uint32_t pace_window(const struct pace *pace);
+/* A chunk has come that was asked for at @asked; as many as the window allows were on their way. */
+void pace_arrived(struct pace *pace, uint64_t asked, uint64_t now, bool window_full);
+
+/* 0: bytes may be asked for. Otherwise when (ns, CLOCK_MONOTONIC). */
+uint64_t pace_wait(struct pace *pace, uint64_t now);
+/* @bytes are asked for. */
+void pace_spend(struct pace *pace, uint64_t bytes);
+
+#endif
