@@ -46,6 +46,8 @@ pid=$(device_sysfs helper_pid)
 process_stop "$pid"
 dd if="$DEV" of=/dev/null bs=4k count=1 iflag=direct status=none 2>/dev/null &
 reader=$!
+in_flight() { [ "$(device_fact in_flight)" = "$1" ]; }
+wait_until 20 "the read is on its way" in_flight 1
 r3map umount --force "$DEV"
 wait $reader && fail "a read of a device that was deleted succeeded"
 device_gone "$DEV" || fail "it is still there"

@@ -26,7 +26,8 @@ done
 short()
 {
 	local TRANSPORT=$1 hog had stolen ooms
-	device_mount --queues 2 --depth 16 --no-part-scan "mem:${size}M"
+	# a request that is lost is lost for longer, too; one that is slow without memory is not meant
+	device_mount --queues 2 --depth 16 --timeout 5m --no-part-scan "mem:${size}M"
 	# all the memory that the backend will ever need
 	dd if=/dev/zero of="$DEV" bs=1M count="$size" oflag=direct status=none
 	mkfifo "$TEST_DIR/had.$1"

@@ -111,6 +111,8 @@ GUEST_COMMAND=("$@")
 declare -p GUEST_COMMAND >"$run/command"
 
 cmdline="console=ttyS0 nokaslr panic=-1 oops=panic random.trust_cpu=on tsc=reliable loglevel=5"
+# Emulated, on a machine that has other things to do: what takes 20 s on hardware is no lockup yet.
+cmdline+=" watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120"
 case $kernel in 7.*) cmdline+=" panic_on_warn=1" ;; esac
 # In virtual time an instruction is a nanosecond, and REP MOVSB would be counted byte by byte:
 # memory copies would cost ten times what they do on hardware that advertises ERMS.
