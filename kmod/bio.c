@@ -19,6 +19,8 @@ static blk_status_t bio_check(const struct bio *bio)
 	if (op != REQ_OP_READ && op != REQ_OP_WRITE && op != REQ_OP_DISCARD &&
 	    op != REQ_OP_WRITE_ZEROES)
 		return BLK_STS_NOTSUPP;
+	if (!bio->bi_iter.bi_size && !(bio->bi_opf & REQ_PREFLUSH))
+		return BLK_STS_NOTSUPP;
 	/* Before 6.5 the block layer lets it through, and nobody means it. */
 	if (op != REQ_OP_WRITE && (bio->bi_opf & REQ_PREFLUSH))
 		return BLK_STS_NOTSUPP;

@@ -7,11 +7,12 @@
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/netlink.h>
+#include <linux/sched.h>
 
 #include "chunk.h"
 #include "request.h"
 
-#define CHUNK_SCAN	65536ul		/* chunks that one call looks at, at most */
+#define CHUNK_SCAN	((unsigned long)R3MAP_CHUNKS_MESSAGE)
 
 static unsigned long *chunks_bits(const struct r3map_chunks *chunks)
 {
@@ -86,8 +87,12 @@ bool r3map_chunks_are_local(const struct r3map_chunks *chunks, struct r3map_chun
 
 static void chunks_dirty_one(struct r3map_chunks *chunks, unsigned long chunk)
 {
-	if (!test_and_set_bit(chunk, chunks->dirty))
-		atomic_long_inc(&chunks->nr_dirty);
+	lockdep_assert_held(&chunks->lock);
+	if (test_and_set_bit(chunk, chunks->dirty))
+		return;
+	chunks->nr_dirty++;
+	if (test_bit(chunk, chunks->taken))
+		chunks->nr_again++;
 }
 
 void r3map_chunks_dirty(struct r3map_chunks *chunks, struct r3map_chunk_range range)
@@ -99,9 +104,13 @@ void r3map_chunks_dirty(struct r3map_chunks *chunks, struct r3map_chunk_range ra
 	 * seen clear here and set again, or who cleared it sees the bytes.
 	 */
 	smp_mb();
-	for (chunk = range.first; chunk < range.end; chunk++)
-		if (!test_bit(chunk, chunks->dirty))
-			chunks_dirty_one(chunks, chunk);
+	chunk = find_next_zero_bit(chunks->dirty, range.end, range.first);
+	if (likely(chunk >= range.end))
+		return;
+	spin_lock(&chunks->lock);
+	for (; chunk < range.end; chunk++)
+		chunks_dirty_one(chunks, chunk);
+	spin_unlock(&chunks->lock);
 }
 
 /* --- who waits ---------------------------------------------------------------------------- */
@@ -118,11 +127,17 @@ void r3map_chunks_wait(struct r3map_chunks *chunks, struct r3map_request *reques
 	request->chunk = chunk;
 	list_add_tail(&request->node, &chunks->waiters);
 	hlist_add_head(&request->bucket, chunks_bucket(chunks, chunk));
+	chunks->nr_waiters++;
 }
 
-void r3map_chunks_unwait(struct r3map_request *request, struct list_head *to)
+void r3map_chunks_unwait(struct r3map_chunks *chunks, struct r3map_request *request,
+			 struct list_head *to)
 {
-	hlist_del_init(&request->bucket);
+	lockdep_assert_held(&chunks->lock);
+	if (!hlist_unhashed(&request->bucket)) {
+		hlist_del_init(&request->bucket);
+		chunks->nr_waiters--;
+	}
 	list_move_tail(&request->node, to);
 }
 
@@ -138,13 +153,13 @@ static void chunks_wake(struct r3map_chunks *chunks, struct r3map_chunk_range ra
 	if (range.end - range.first > R3MAP_CHUNK_BUCKETS) {
 		list_for_each_entry_safe(request, next, &chunks->waiters, node)
 			if (request->chunk >= range.first && request->chunk < range.end)
-				r3map_chunks_unwait(request, woken);
+				r3map_chunks_unwait(chunks, request, woken);
 		return;
 	}
 	for (chunk = range.first; chunk < range.end; chunk++)
 		hlist_for_each_entry_safe(request, after, chunks_bucket(chunks, chunk), bucket)
 			if (request->chunk == chunk)
-				r3map_chunks_unwait(request, woken);
+				r3map_chunks_unwait(chunks, request, woken);
 }
 
 void r3map_chunks_settle(struct r3map_chunks *chunks, struct r3map_chunk_range range, bool local,
@@ -226,7 +241,19 @@ static void chunks_take_one(struct r3map_chunks *chunks, unsigned long chunk)
 	chunks->nr_taken++;
 	/* The bit before the bytes: this is a full barrier; pairs with r3map_chunks_dirty(). */
 	if (test_and_clear_bit(chunk, chunks->dirty))
-		atomic_long_dec(&chunks->nr_dirty);
+		chunks->nr_dirty--;
+}
+
+/* It is at the backend, or, if not, dirty as before. */
+static void chunks_untake_one(struct r3map_chunks *chunks, unsigned long chunk, bool pushed)
+{
+	lockdep_assert_held(&chunks->lock);
+	if (test_bit(chunk, chunks->dirty))
+		chunks->nr_again--;
+	__clear_bit(chunk, chunks->taken);
+	chunks->nr_taken--;
+	if (!pushed)
+		chunks_dirty_one(chunks, chunk);
 }
 
 void r3map_chunks_take(struct r3map_chunks *chunks, struct r3map_chunk_query *query)
@@ -276,7 +303,7 @@ void r3map_chunks_get(struct r3map_chunks *chunks, struct r3map_chunk_query *que
 static int extents_check(const struct r3map_chunks *chunks, const struct r3map_extent *extents,
 			 u32 nr, const unsigned long *bits, struct netlink_ext_ack *extack)
 {
-	u64 mask = (1ull << chunks->shift) - 1, at = 0;
+	u64 mask = (1ull << chunks->shift) - 1, at = 0, most = CHUNK_SCAN;
 	struct r3map_chunk_range range;
 	u32 i;
 
@@ -284,6 +311,10 @@ static int extents_check(const struct r3map_chunks *chunks, const struct r3map_e
 	for (i = 0; i < nr; i++) {
 		const struct r3map_extent *e = &extents[i];
 
+		if (e->flags || e->reserved) {
+			NL_SET_ERR_MSG(extack, "FLAGS and RESERVED of EXTENTS must be 0");
+			return -EINVAL;
+		}
 		if (!e->length || e->offset < at || e->offset >= chunks->size ||
 		    e->length > chunks->size - e->offset || (e->offset & mask) ||
 		    ((e->length & mask) && e->offset + e->length != chunks->size)) {
@@ -292,6 +323,11 @@ static int extents_check(const struct r3map_chunks *chunks, const struct r3map_e
 		}
 		at = e->offset + e->length;
 		range = r3map_chunks_touched(chunks, e->offset, e->length);
+		if (range.end - range.first > most) {
+			NL_SET_ERR_MSG(extack, "EXTENTS are too many chunks for one message");
+			return -E2BIG;
+		}
+		most -= range.end - range.first;
 		if (find_next_zero_bit(bits, range.end, range.first) < range.end) {
 			NL_SET_ERR_MSG(extack, "not all of EXTENTS was claimed or taken");
 			return -EINVAL;
@@ -333,48 +369,70 @@ int r3map_chunks_done(struct r3map_chunks *chunks, const struct r3map_extent *ex
 		struct r3map_chunk_range range =
 			r3map_chunks_touched(chunks, extents[i].offset, extents[i].length);
 
-		for (chunk = range.first; !pushed && chunk < range.end; chunk++)
-			chunks_dirty_one(chunks, chunk);
-		bitmap_clear(chunks->taken, range.first, range.end - range.first);
-		chunks->nr_taken -= range.end - range.first;
+		for (chunk = range.first; chunk < range.end; chunk++)
+			chunks_untake_one(chunks, chunk, pushed);
 	}
 	spin_unlock(&chunks->lock);
 	return err;
 }
 
+/* One bounded piece of r3map_chunks_abandon(): from @first on; where it stopped. */
+static unsigned long chunks_abandon_some(struct r3map_chunks *chunks, unsigned long first,
+					 struct list_head *woken)
+{
+	struct r3map_chunk_range run = { first, first };
+	unsigned long end = min(first + CHUNK_SCAN, chunks->nr), at;
+
+	lockdep_assert_held(&chunks->lock);
+	for (;;) {
+		run.first = find_next_bit(chunks->claimed, end, run.end);
+		if (run.first >= end)
+			break;
+		run.end = find_next_zero_bit(chunks->claimed, end, run.first);
+		bitmap_clear(chunks->claimed, run.first, run.end - run.first);
+		chunks->nr_claimed -= run.end - run.first;
+		r3map_chunks_settle(chunks, run, false, woken);
+	}
+	at = first;
+	for_each_set_bit_from(at, chunks->taken, end)
+		chunks_untake_one(chunks, at, false);
+	return end;
+}
+
 void r3map_chunks_abandon(struct r3map_chunks *chunks, struct list_head *woken)
 {
-	struct r3map_chunk_range one;
-	unsigned long chunk;
+	unsigned long at = 0;
 
 	spin_lock(&chunks->lock);
-	for (chunk = 0; chunks->nr_claimed; chunk++) {
-		chunk = find_next_bit(chunks->claimed, chunks->nr, chunk);
-		one = (struct r3map_chunk_range) { chunk, chunk + 1 };
-		__clear_bit(chunk, chunks->claimed);
-		chunks->nr_claimed--;
-		r3map_chunks_settle(chunks, one, false, woken);
+	while (at < chunks->nr && (chunks->nr_claimed || chunks->nr_taken)) {
+		at = chunks_abandon_some(chunks, at, woken);
+		if (need_resched()) {
+			spin_unlock(&chunks->lock);
+			cond_resched();
+			spin_lock(&chunks->lock);
+		}
 	}
-	for (chunk = 0; chunks->nr_taken; chunk++) {
-		chunk = find_next_bit(chunks->taken, chunks->nr, chunk);
-		chunks_dirty_one(chunks, chunk);
-		__clear_bit(chunk, chunks->taken);
-		chunks->nr_taken--;
-	}
+	WARN_ON_ONCE(chunks->nr_claimed || chunks->nr_taken);
 	spin_unlock(&chunks->lock);
+}
+
+/* Bytes of @nr chunks; the last of the region, which may be short, is among them if @last. */
+static u64 chunks_sum(const struct r3map_chunks *chunks, unsigned long nr, bool last)
+{
+	u64 bytes = (u64)nr << chunks->shift;
+
+	return last ? bytes - (((u64)chunks->nr << chunks->shift) - chunks->size) : bytes;
 }
 
 void r3map_chunks_count(struct r3map_chunks *chunks, u64 *local, u64 *dirty)
 {
-	unsigned long nr_local, nr_dirty;
+	unsigned long last = chunks->nr - 1;
 
 	spin_lock(&chunks->lock);
-	nr_local = chunks->nr_local;
-	nr_dirty = chunks->nr_taken + atomic_long_read(&chunks->nr_dirty);
+	*local = chunks_sum(chunks, chunks->nr_local, test_bit(last, chunks->local));
+	*dirty = chunks_sum(chunks, chunks->nr_dirty + chunks->nr_taken - chunks->nr_again,
+			    test_bit(last, chunks->dirty) || test_bit(last, chunks->taken));
 	spin_unlock(&chunks->lock);
-	/* The last chunk is shorter: it is not worth looking where it is. */
-	*local = min((u64)nr_local << chunks->shift, chunks->size);
-	*dirty = min((u64)nr_dirty << chunks->shift, chunks->size);
 }
 
 bool r3map_chunks_are_dirty(struct r3map_chunks *chunks)

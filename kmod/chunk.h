@@ -22,7 +22,6 @@
 #ifndef R3MAP_CHUNK_H
 #define R3MAP_CHUNK_H
 
-#include <linux/atomic.h>
 #include <linux/list.h>
 #include <linux/r3map.h>
 #include <linux/spinlock.h>
@@ -39,17 +38,19 @@ struct r3map_chunks {
 	unsigned long nr;		/* constant: chunks; the last may be shorter */
 
 	/* One bit for each chunk. */
-	unsigned long *local;		/* set under @lock, read without */
-	unsigned long *dirty;		/* atomic; cleared under @lock */
-	atomic_long_t nr_dirty;
+	unsigned long *local;		/* changed under @lock, read without */
+	unsigned long *dirty;		/* likewise, with atomic operations */
 
 	spinlock_t lock;		/* a leaf; guards the rest */
 	unsigned long *busy;
 	unsigned long *claimed;		/* by the helper: these are busy, too */
 	unsigned long *taken;
 	unsigned long nr_local;
+	unsigned long nr_dirty;
 	unsigned long nr_claimed;
 	unsigned long nr_taken;
+	unsigned long nr_again;		/* taken, and dirty again */
+	u32 nr_waiters;
 	struct list_head waiters;	/* requests that wait for a chunk */
 	struct hlist_head buckets[R3MAP_CHUNK_BUCKETS];	/* the same, by chunk */
 };
@@ -101,7 +102,8 @@ void r3map_chunks_settle(struct r3map_chunks *chunks, struct r3map_chunk_range r
  * Moves one who waits, or who has been woken before and is on a list of his own, to the list @to.
  * Context: the lock is held.
  */
-void r3map_chunks_unwait(struct r3map_request *request, struct list_head *to);
+void r3map_chunks_unwait(struct r3map_chunks *chunks, struct r3map_request *request,
+			 struct list_head *to);
 
 /* What a call of the helper asks about, in chunks and bytes. */
 struct r3map_chunk_query {

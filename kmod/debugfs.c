@@ -8,6 +8,7 @@
 
 #include "debugfs.h"
 #include "device.h"
+#include "managed.h"
 #include "queue.h"
 #include "request.h"
 
@@ -22,17 +23,29 @@ static const char *const op_names[] = {
 	[R3MAP_OP_FETCH] = "fetch",
 };
 
-static void requests_show_list(struct seq_file *file, const struct r3map_queue *queue,
+/* The lock of @list is held. */
+static void requests_show_list(struct seq_file *file, const char *where,
 			       const struct list_head *list, const char *progress)
 {
 	const struct r3map_request *request;
 
-	lockdep_assert_held(&queue->lock);
 	list_for_each_entry(request, list, node)
-		seq_printf(file, "%u %s %s %llu %u %u %s\n", queue->id, progress,
+		seq_printf(file, "%s %s %s %llu %u %u %s\n", where, progress,
 			   op_names[request->op], request->offset, request->length,
 			   jiffies_to_msecs(jiffies - request->start),
 			   request->issued ? "reissued" : "-");
+}
+
+static void requests_show_queue(struct seq_file *file, struct r3map_queue *queue)
+{
+	char id[12];
+
+	snprintf(id, sizeof(id), "%u", queue->id);
+	spin_lock(&queue->lock);
+	requests_show_list(file, id, &queue->flying, "flying");
+	requests_show_list(file, id, &queue->ready, "ready");
+	requests_show_list(file, id, &queue->waiting, "waiting");
+	spin_unlock(&queue->lock);
 }
 
 static int requests_show(struct seq_file *file, void *unused)
@@ -41,14 +54,12 @@ static int requests_show(struct seq_file *file, void *unused)
 	u32 i;
 
 	seq_puts(file, "queue progress op offset length age_ms note\n");
-	for (i = 0; i < dev->params.queues; i++) {
-		struct r3map_queue *queue = &dev->queues[i];
-
-		spin_lock(&queue->lock);
-		requests_show_list(file, queue, &queue->flying, "flying");
-		requests_show_list(file, queue, &queue->ready, "ready");
-		requests_show_list(file, queue, &queue->waiting, "waiting");
-		spin_unlock(&queue->lock);
+	for (i = 0; i < dev->params.queues; i++)
+		requests_show_queue(file, &dev->queues[i]);
+	if (dev->managed) {
+		spin_lock(&dev->managed->chunks.lock);
+		requests_show_list(file, "-", &dev->managed->chunks.waiters, "chunk");
+		spin_unlock(&dev->managed->chunks.lock);
 	}
 	return 0;
 }

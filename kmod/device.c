@@ -106,6 +106,9 @@ static void device_release_work(struct work_struct *work)
 {
 	struct r3map_device *dev = container_of(work, struct r3map_device, release);
 
+	/* Before the expire work, which it may start. */
+	if (dev->managed)
+		cancel_delayed_work_sync(&dev->managed->look);
 	cancel_delayed_work_sync(&dev->expire);
 	cancel_delayed_work_sync(&dev->park_over);
 	cancel_work_sync(&dev->tell);
@@ -184,7 +187,9 @@ static void device_drop_helper(struct r3map_device *dev, enum r3map_gate gate)
 	lockdep_assert_held(&dev->lock);
 	for (i = 0; i < dev->params.queues; i++)
 		r3map_queue_unbind(&dev->queues[i], gate);
-	if (dev->managed)
+	if (dev->managed && gate == R3MAP_GATE_FAIL)
+		r3map_managed_fail(dev->managed);
+	else if (dev->managed)
 		r3map_managed_abandon(dev->managed);
 	if (!sk)
 		return;
@@ -228,6 +233,9 @@ static void device_park_over(struct work_struct *work)
 		device_set_state(dev, R3MAP_STATE_FAILED, R3MAP_EVENT_FAILED);
 		for (i = 0; i < dev->params.queues; i++)
 			r3map_queue_set_gate(&dev->queues[i], R3MAP_GATE_FAIL);
+		/* A helper may have attached, and claimed chunks, and never started. */
+		if (dev->managed)
+			r3map_managed_fail(dev->managed);
 	}
 	mutex_unlock(&dev->lock);
 }
@@ -348,6 +356,9 @@ int r3map_device_start(struct r3map_device *dev, struct sock *sk, struct netlink
 			return err;
 		}
 		r3map_debugfs_add(dev);
+		/* What is dirty is not lost to rmmod; until the device is deleted. */
+		if (dev->managed)
+			__module_get(THIS_MODULE);
 	}
 	device_set_state(dev, R3MAP_STATE_LIVE, R3MAP_EVENT_READY);
 	if (first)
@@ -562,6 +573,8 @@ int r3map_device_delete(struct r3map_device *dev, bool force, struct netlink_ext
 		return -EAGAIN;
 	}
 	device_drop_helper(dev, R3MAP_GATE_FAIL);
+	if (dev->managed && dev->disk)
+		module_put(THIS_MODULE);
 	device_set_state(dev, R3MAP_STATE_DELETING, R3MAP_EVENT_DELETING);
 	queue_work(r3map_slow_workqueue, &dev->remove);
 	return 0;

@@ -33,6 +33,14 @@ static const struct block_device_operations disk_fops = {
 	.free_disk = disk_free,
 };
 
+/* Sectors of one discard or the like: a bounded piece of work for a chunk map. */
+static u32 disk_most(const struct r3map_params *p, u32 bytes)
+{
+	u64 most = p->chunk ? (u64)p->chunk * R3MAP_CHUNKS_MESSAGE : U32_MAX;
+
+	return min_t(u64, bytes, most) >> SECTOR_SHIFT;
+}
+
 static struct gendisk *disk_alloc(const struct r3map_device *dev)
 {
 	const struct r3map_params *p = &dev->params;
@@ -49,11 +57,11 @@ static struct gendisk *disk_alloc(const struct r3map_device *dev)
 	blk_features_t features = BLK_FEAT_NOWAIT | BLK_FEAT_IO_STAT;
 
 	if (dev->flags & R3MAP_DEVICE_DISCARD) {
-		lim.max_hw_discard_sectors = p->max_discard >> SECTOR_SHIFT;
+		lim.max_hw_discard_sectors = disk_most(p, p->max_discard);
 		lim.discard_granularity = p->discard_granularity;
 	}
 	if (dev->flags & R3MAP_DEVICE_WRITE_ZEROES)
-		lim.max_write_zeroes_sectors = p->max_zeroes >> SECTOR_SHIFT;
+		lim.max_write_zeroes_sectors = disk_most(p, p->max_zeroes);
 	if (dev->flags & R3MAP_DEVICE_WRITE_CACHE)
 		features |= BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA;
 	if (dev->flags & R3MAP_DEVICE_ROTATIONAL)

@@ -14,7 +14,6 @@
 
 struct workqueue_struct *r3map_workqueue;
 struct workqueue_struct *r3map_slow_workqueue;
-struct workqueue_struct *r3map_store_workqueue;
 
 static int __init r3map_init(void)
 {
@@ -27,12 +26,9 @@ static int __init r3map_init(void)
 	r3map_slow_workqueue = alloc_workqueue("r3map-slow", WQ_UNBOUND, 0);
 	if (!r3map_slow_workqueue)
 		goto err_workqueue;
-	r3map_store_workqueue = alloc_workqueue("r3map-store", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	if (!r3map_store_workqueue)
-		goto err_slow_workqueue;
 	err = r3map_request_init();
 	if (err)
-		goto err_store_workqueue;
+		goto err_slow_workqueue;
 	r3map_debugfs_init();
 	err = r3map_socket_init();
 	if (err)
@@ -47,8 +43,6 @@ err_socket:
 err_debugfs:
 	r3map_debugfs_exit();
 	r3map_request_exit();
-err_store_workqueue:
-	destroy_workqueue(r3map_store_workqueue);
 err_slow_workqueue:
 	destroy_workqueue(r3map_slow_workqueue);
 err_workqueue:
@@ -66,7 +60,6 @@ static void __exit r3map_exit(void)
 	r3map_netlink_exit();
 	r3map_socket_exit();
 	r3map_debugfs_exit();
-	destroy_workqueue(r3map_store_workqueue);
 	destroy_workqueue(r3map_slow_workqueue);
 	r3map_request_exit();
 	destroy_workqueue(r3map_workqueue);

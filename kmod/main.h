@@ -13,7 +13,5 @@ struct workqueue_struct;
 extern struct workqueue_struct *r3map_workqueue;
 /* For what may wait for I/O or for user space: looking for partitions, removing, releasing. */
 extern struct workqueue_struct *r3map_slow_workqueue;
-/* Bios that go to a store the long way: they wait for the file system under it. */
-extern struct workqueue_struct *r3map_store_workqueue;
 
 #endif

@@ -47,6 +47,38 @@ void r3map_managed_stall(struct r3map_managed *m, struct list_head *requests)
 	managed_stall(m, requests, 0);
 }
 
+/* Can @request do without any of @range? */
+static bool managed_spares(const struct r3map_managed *m, const struct r3map_request *request,
+			   struct r3map_chunk_range range)
+{
+	struct r3map_chunk_range touched = managed_range(m, request), covered = {};
+
+	if (managed_writes(request))
+		covered = r3map_chunks_covered(&m->chunks, request->offset, request->length);
+	return range.first < touched.first || range.end > touched.end ||
+	       (range.first < covered.end && range.end > covered.first);
+}
+
+/*
+ * The fetch of @range has failed, and @woken waited for a part of it. Those who need all of it
+ * fail with it, its issuer among them. The others ask again for what they need: it may be well.
+ */
+static void managed_fetch_failed(struct r3map_managed *m, struct r3map_chunk_range range,
+				 struct list_head *woken, blk_status_t status)
+{
+	struct r3map_request *request, *next;
+	LIST_HEAD(again);
+
+	list_for_each_entry_safe(request, next, woken, node) {
+		if (managed_spares(m, request, range))
+			list_move_tail(&request->node, &again);
+		else
+			r3map_managed_add(m, R3MAP_A_COUNTER_ERRORS, 1);
+	}
+	r3map_request_end_list(m->dev, woken, status);
+	r3map_managed_stall(m, &again);
+}
+
 /* The fetch of @range has ended, or could not be made: wake who waits. */
 static void managed_settle(struct r3map_managed *m, struct r3map_chunk_range range,
 			   blk_status_t status)
@@ -56,17 +88,12 @@ static void managed_settle(struct r3map_managed *m, struct r3map_chunk_range ran
 	spin_lock(&m->chunks.lock);
 	r3map_chunks_settle(&m->chunks, range, !status, &woken);
 	spin_unlock(&m->chunks.lock);
-	if (likely(!status)) {
+	if (likely(!status))
 		r3map_managed_run(m, &woken);
-	} else if (status == BLK_STS_RESOURCE) {
+	else if (status == BLK_STS_RESOURCE)
 		managed_stall(m, &woken, MANAGED_RETRY_MS);
-	} else {
-		struct r3map_request *request;
-
-		list_for_each_entry(request, &woken, node)
-			r3map_managed_add(m, R3MAP_A_COUNTER_ERRORS, 1);
-		r3map_request_end_list(m->dev, &woken, status);
-	}
+	else
+		managed_fetch_failed(m, range, &woken, status);
 }
 
 void r3map_managed_fetched(struct r3map_managed *m, struct r3map_request *fetch,
@@ -174,17 +201,17 @@ static void managed_end(struct r3map_managed *m, struct r3map_request *request,
 static void managed_disown(struct r3map_managed *m, struct r3map_request *request, bool local,
 			   struct list_head *woken)
 {
-	struct r3map_chunk_range range = managed_range(m, request), one;
-	unsigned long at;
+	struct r3map_chunk_range range = managed_range(m, request);
+	struct r3map_chunk_range run = { range.first, range.first };
 
 	request->owner = false;
 	spin_lock(&m->chunks.lock);
-	for (at = range.first;; at++) {
-		at = find_next_zero_bit(m->chunks.local, range.end, at);
-		if (at >= range.end)
+	for (;;) {
+		run.first = find_next_zero_bit(m->chunks.local, range.end, run.end);
+		if (run.first >= range.end)
 			break;
-		one = (struct r3map_chunk_range) { at, at + 1 };
-		r3map_chunks_settle(&m->chunks, one, local, woken);
+		run.end = find_next_bit(m->chunks.local, range.end, run.first);
+		r3map_chunks_settle(&m->chunks, run, local, woken);
 	}
 	spin_unlock(&m->chunks.lock);
 }
@@ -230,6 +257,7 @@ static void managed_moved(struct r3map_managed *m, struct r3map_request *request
 	if (managed_writes(request) && (request->bio->bi_opf & REQ_FUA) &&
 	    m->flush != R3MAP_FLUSH_LOCAL) {
 		request->op = R3MAP_OP_FLUSH;
+		request->since = jiffies;
 		managed_step(m, request, woken);
 	} else {
 		managed_end(m, request, BLK_STS_OK);
@@ -295,7 +323,7 @@ static void managed_defer(struct r3map_managed *m, struct r3map_request *request
 	/* The bio keeps the device only until it ends, and the work goes on with those it wakes. */
 	r3map_device_get(m->dev);
 	INIT_WORK(&request->work, managed_work);
-	queue_work(r3map_store_workqueue, &request->work);
+	queue_work(m->workqueue, &request->work);
 }
 
 static void managed_flush(struct r3map_managed *m, struct r3map_request *request,
@@ -368,6 +396,8 @@ static void managed_step(struct r3map_managed *m, struct r3map_request *request,
 		moved = r3map_store_read_now(&m->store, request->bio, request->offset);
 	else if (request->op == R3MAP_OP_WRITE)
 		moved = r3map_store_write_now(&m->store, request->bio, request->offset);
+	if (!moved && request->op == R3MAP_OP_WRITE && !request->owner)
+		managed_dirty(m, request, 0);
 	if (likely(moved))
 		managed_moved(m, request, 0, woken);
 	else
@@ -387,11 +417,16 @@ bool r3map_managed_try(struct r3map_managed *m, struct bio *bio)
 	range = r3map_chunks_touched(&m->chunks, offset, length);
 	if (unlikely(!r3map_chunks_are_local(&m->chunks, range)))
 		return false;
-	if (unlikely(write ? !r3map_store_write_now(&m->store, bio, offset) :
-			     !r3map_store_read_now(&m->store, bio, offset)))
-		return false;
-	if (write)
+	if (write) {
+		bool moved = r3map_store_write_now(&m->store, bio, offset);
+
+		/* Also when only a part of it was, and nothing more may come. */
 		r3map_chunks_dirty(&m->chunks, range);
+		if (unlikely(!moved))
+			return false;
+	} else if (unlikely(!r3map_store_read_now(&m->store, bio, offset))) {
+		return false;
+	}
 	r3map_managed_add(m, R3MAP_A_COUNTER_HITS, 1);
 	r3map_managed_add(m, write ? R3MAP_A_COUNTER_WRITES : R3MAP_A_COUNTER_READS, 1);
 	r3map_managed_add(m, write ? R3MAP_A_COUNTER_WRITE_BYTES : R3MAP_A_COUNTER_READ_BYTES,
@@ -443,7 +478,7 @@ void r3map_managed_serve(struct r3map_managed *m)
 
 	lockdep_assert_held(&m->dev->lock);
 	spin_lock(&m->chunks.lock);
-	m->serving = true;
+	m->timed = true;
 	list_for_each_entry(request, &m->chunks.waiters, node)
 		request->since = jiffies;
 	list_for_each_entry(request, &m->stalled, node)
@@ -457,11 +492,20 @@ void r3map_managed_abandon(struct r3map_managed *m)
 
 	lockdep_assert_held(&m->dev->lock);
 	spin_lock(&m->chunks.lock);
-	m->serving = false;
+	m->timed = false;
 	spin_unlock(&m->chunks.lock);
 	r3map_chunks_abandon(&m->chunks, &woken);
 	/* They ask for their chunks themselves now: of the next helper, or they fail. */
 	r3map_managed_stall(m, &woken);
+}
+
+void r3map_managed_fail(struct r3map_managed *m)
+{
+	r3map_managed_abandon(m);
+	spin_lock(&m->chunks.lock);
+	m->timed = true;
+	spin_unlock(&m->chunks.lock);
+	r3map_device_arm(m->dev);
 }
 
 static void managed_expire_list(struct r3map_managed *m, struct list_head *list,
@@ -474,7 +518,7 @@ static void managed_expire_list(struct r3map_managed *m, struct list_head *list,
 	list_for_each_entry_safe(request, next, list, node) {
 		if (!time_before(request->since, before))
 			continue;
-		r3map_chunks_unwait(request, expired);
+		r3map_chunks_unwait(&m->chunks, request, expired);
 		r3map_managed_add(m, R3MAP_A_COUNTER_TIMEOUTS, 1);
 		r3map_managed_add(m, R3MAP_A_COUNTER_ERRORS, 1);
 	}
@@ -487,7 +531,7 @@ bool r3map_managed_expire(struct r3map_managed *m, unsigned long timeout)
 	bool busy;
 
 	spin_lock(&m->chunks.lock);
-	if (m->serving) {
+	if (m->timed) {
 		managed_expire_list(m, &m->chunks.waiters, before, &expired);
 		managed_expire_list(m, &m->stalled, before, &expired);
 	}
@@ -514,11 +558,12 @@ struct r3map_managed *r3map_managed_new(struct r3map_device *dev, int fd, u32 ch
 	INIT_DELAYED_WORK(&m->look, managed_look);
 	m->counter = __alloc_percpu(__R3MAP_A_COUNTER_MAX * sizeof(u64), sizeof(u64));
 	m->fetches = r3map_request_pool_new();
-	if (!m->counter || !m->fetches)
+	m->workqueue = alloc_workqueue("r3map-store", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!m->counter || !m->fetches || !m->workqueue)
 		goto err_free;
-	err = r3map_chunks_init(&m->chunks, dev->size, chunk);
+	err = r3map_store_init(&m->store, fd, dev->size, extack);
 	if (!err)
-		err = r3map_store_init(&m->store, fd, dev->size, extack);
+		err = r3map_chunks_init(&m->chunks, dev->size, chunk);
 	if (err)
 		goto err_free;
 	return m;
@@ -533,6 +578,8 @@ void r3map_managed_free(struct r3map_managed *m)
 	if (!m)
 		return;
 	cancel_delayed_work_sync(&m->look);
+	if (m->workqueue)
+		destroy_workqueue(m->workqueue);
 	r3map_store_exit(&m->store);
 	r3map_chunks_exit(&m->chunks);
 	mempool_destroy(m->fetches);

@@ -36,8 +36,10 @@ struct r3map_managed {
 	struct r3map_store store;	/* constant */
 	struct r3map_chunks chunks;
 	mempool_t *fetches;		/* constant: requests without a bio */
+	/* Constant. Of its own: the store of another device may be slow. */
+	struct workqueue_struct *workqueue;
 	u64 __percpu *counter;		/* by enum r3map_a_counter, added to the queues' */
-	bool serving;			/* the chunk map's lock guards it: a helper is there */
+	bool timed;			/* the chunk map's lock guards it: who waits can time out */
 	unsigned long pushed;		/* jiffies of the last DIRTY_DONE; no lock */
 	struct list_head stalled;	/* the chunk map's lock guards it: look at these soon */
 	struct delayed_work look;	/* at @stalled */
@@ -70,6 +72,8 @@ void r3map_managed_fetched(struct r3map_managed *managed, struct r3map_request *
 /* The helper serves from now on, or is gone. Context: dev->lock is held; does not wait. */
 void r3map_managed_serve(struct r3map_managed *managed);
 void r3map_managed_abandon(struct r3map_managed *managed);
+/* No helper is waited for any more: who still waits for a chunk has TIMEOUT left. Context: same. */
+void r3map_managed_fail(struct r3map_managed *managed);
 
 /* As r3map_queue_expire(), for bios that wait for a chunk. */
 bool r3map_managed_expire(struct r3map_managed *managed, unsigned long timeout);

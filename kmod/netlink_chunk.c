@@ -281,16 +281,22 @@ int r3map_netlink_store_open(struct sk_buff *skb, struct genl_info *info)
 {
 	struct r3map_device *dev = chunk_find_lock(skb, info);
 	struct sk_buff *reply = NULL;
+	struct file *file;
 	void *head;
 	int err, fd;
 
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	/* The handler runs in the sender's process, as chunk_find_lock() has seen. */
+	file = r3map_store_open(&dev->managed->store);
+	if (IS_ERR(file)) {
+		err = PTR_ERR(file);
+		goto unlock;
+	}
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0) {
 		err = fd;
-		goto unlock;
+		goto put_file;
 	}
 	err = -ENOMEM;
 	reply = genlmsg_new(nla_total_size(sizeof(u32)), GFP_NOIO);
@@ -306,11 +312,13 @@ int r3map_netlink_store_open(struct sk_buff *skb, struct genl_info *info)
 	err = genlmsg_reply(reply, info);
 	if (err)
 		goto put_fd;
-	fd_install(fd, get_file(dev->managed->store.file));
+	fd_install(fd, file);
 	goto unlock;
 
 put_fd:
 	put_unused_fd(fd);
+put_file:
+	fput(file);
 unlock:
 	chunk_unlock_put(dev);
 	return err;

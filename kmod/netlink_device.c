@@ -164,7 +164,8 @@ static int put_counters(struct sk_buff *skb, const u64 *counter)
 static int put_queues(struct sk_buff *skb, struct r3map_device *dev)
 {
 	u64 counter[__R3MAP_A_COUNTER_MAX] = {};
-	u32 flying = 0, waiting = 0, i, j;
+	u32 flying = 0, waiting = dev->managed ? READ_ONCE(dev->managed->chunks.nr_waiters) : 0;
+	u32 i, j;
 	u64 area = 0;
 
 	for (i = 0; i < dev->params.queues; i++) {

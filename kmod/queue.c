@@ -281,7 +281,7 @@ static u32 queue_expire_list(struct r3map_queue *queue, struct list_head *list,
 			     unsigned long before, struct list_head *expired)
 {
 	struct r3map_request *request, *next;
-	u32 nr = 0;
+	u32 nr = 0, bios = 0;
 
 	lockdep_assert_held(&queue->lock);
 	list_for_each_entry_safe(request, next, list, node) {
@@ -291,9 +291,11 @@ static u32 queue_expire_list(struct r3map_queue *queue, struct list_head *list,
 			continue;
 		list_move_tail(&request->node, expired);
 		nr++;
+		if (request->bio)
+			bios++;
 	}
-	queue->counter[R3MAP_A_COUNTER_TIMEOUTS] += nr;
-	queue->counter[R3MAP_A_COUNTER_ERRORS] += nr;
+	queue->counter[R3MAP_A_COUNTER_TIMEOUTS] += bios;
+	queue->counter[R3MAP_A_COUNTER_ERRORS] += bios;
 	r3map_queue_forget(queue, nr);
 	return nr;
 }

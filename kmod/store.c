@@ -18,17 +18,29 @@
 #include "compat.h"
 #include "store.h"
 
+/* Another struct file of the same: what the helper does to the flags of its own is its affair. */
+static struct file *store_reopen(const struct file *file)
+{
+	return dentry_open(&file->f_path, O_RDWR | O_LARGEFILE, current_cred());
+}
+
+struct file *r3map_store_open(const struct r3map_store *store)
+{
+	return store_reopen(store->file);
+}
+
 int r3map_store_init(struct r3map_store *store, int fd, u64 size, struct netlink_ext_ack *extack)
 {
-	struct file *file = fget(fd);
+	struct file *file = fget(fd), *own;
 	struct address_space *mapping;
 
 	if (!file) {
 		NL_SET_ERR_MSG(extack, "STORE is not an open file");
 		return -EBADF;
 	}
-	if (!S_ISREG(file_inode(file)->i_mode) ||
-	    (file->f_mode & (FMODE_READ | FMODE_WRITE)) != (FMODE_READ | FMODE_WRITE)) {
+	/* Secret memory is a regular file, too, but not to be read here, and cannot be. */
+	if (!S_ISREG(file_inode(file)->i_mode) || !(file->f_mode & FMODE_READ) ||
+	    !(file->f_mode & FMODE_WRITE) || !file->f_op->read_iter || !file->f_op->write_iter) {
 		NL_SET_ERR_MSG(extack, "STORE is not a memfd or regular file, open for both ways");
 		fput(file);
 		return -EINVAL;
@@ -38,16 +50,17 @@ int r3map_store_init(struct r3map_store *store, int fd, u64 size, struct netlink
 		fput(file);
 		return -EINVAL;
 	}
-	if (file->f_flags & (O_APPEND | O_DIRECT)) {
-		NL_SET_ERR_MSG(extack, "STORE is open for appending, or for direct I/O");
-		fput(file);
-		return -EINVAL;
+	own = store_reopen(file);
+	fput(file);
+	if (IS_ERR(own)) {
+		NL_SET_ERR_MSG(extack, "STORE cannot be opened again");
+		return PTR_ERR(own);
 	}
-	mapping = file->f_mapping;
+	mapping = own->f_mapping;
 	store->gfp = mapping_gfp_mask(mapping);
 	/* What it allocates must not wait for writeback, which may be waiting for this device. */
 	mapping_set_gfp_mask(mapping, store->gfp & ~(__GFP_IO | __GFP_FS));
-	store->file = file;
+	store->file = own;
 	store->memory = shmem_mapping(mapping);
 	return 0;
 }
@@ -96,6 +109,23 @@ static void cursor_fill(struct store_cursor *cursor, pgoff_t index)
 		folio_batch_add(&cursor->batch, folio);
 }
 
+/*
+ * Not folio_contains(): of a folio that has gone to the swap cache meanwhile, that looks at where
+ * it is swapped to.
+ */
+static bool folio_has(struct folio *folio, pgoff_t index)
+{
+	return index - folio->index < folio_nr_pages(folio);
+}
+
+/* Is it still the page cache's, and whole? */
+static bool cursor_good(const struct store_cursor *cursor, struct folio *folio)
+{
+	return READ_ONCE(folio->mapping) == cursor->store->file->f_mapping &&
+	       folio_test_uptodate(folio) && !folio_test_hwpoison(folio) &&
+	       !(folio_test_large(folio) && folio_test_has_hwpoisoned(folio));
+}
+
 /* The folio of page @index, which is not before the last one asked for; NULL: it is not at hand. */
 static struct folio *cursor_folio(struct store_cursor *cursor, pgoff_t index)
 {
@@ -103,7 +133,7 @@ static struct folio *cursor_folio(struct store_cursor *cursor, pgoff_t index)
 	unsigned int i;
 
 	for (i = cursor->at; i < folio_batch_count(&cursor->batch); i++)
-		if (folio_contains(cursor->batch.folios[i], index))
+		if (folio_has(cursor->batch.folios[i], index))
 			break;
 	if (i == folio_batch_count(&cursor->batch)) {
 		cursor_fill(cursor, index);
@@ -113,7 +143,7 @@ static struct folio *cursor_folio(struct store_cursor *cursor, pgoff_t index)
 	}
 	cursor->at = i;
 	folio = cursor->batch.folios[i];
-	return folio_test_uptodate(folio) ? folio : NULL;
+	return cursor_good(cursor, folio) ? folio : NULL;
 }
 
 /* In memory a page that neither is there nor was swapped out is a hole. */
@@ -145,13 +175,22 @@ static bool cursor_write(struct store_cursor *cursor, u64 offset, const char *fr
 	struct folio *folio = cursor_folio(cursor, offset >> PAGE_SHIFT);
 	char *to;
 
-	if (unlikely(!folio))
+	/*
+	 * Locked: whoever moves a page elsewhere (migration, compaction, swapping) copies it under
+	 * this lock, and would lose what is written meanwhile. Only tried: its holder may wait for
+	 * us.
+	 */
+	if (unlikely(!folio || !folio_trylock(folio)))
 		return false;
+	if (unlikely(!cursor_good(cursor, folio))) {
+		folio_unlock(folio);
+		return false;
+	}
 	to = kmap_local_folio(folio, offset_in_folio(folio, offset));
 	memcpy(to, from, length);
 	kunmap_local(to);
-	/* After the copy: if it is being swapped out just now, it will be again. */
 	folio_mark_dirty(folio);
+	folio_unlock(folio);
 	return true;
 }
 
@@ -203,7 +242,7 @@ bool r3map_store_write_now(struct r3map_store *store, struct bio *bio, u64 offse
 
 static int store_copy(struct r3map_store *store, struct bio *bio, u64 offset, bool write)
 {
-	unsigned int noio = memalloc_noio_save();
+	unsigned int noio = memalloc_noio_save(), throttle = current->flags & PF_LOCAL_THROTTLE;
 	loff_t at = offset;
 	struct bvec_iter bvec_iter;
 	struct iov_iter iter;
@@ -216,12 +255,16 @@ static int store_copy(struct r3map_store *store, struct bio *bio, u64 offset, bo
 	iov_iter_bvec(&iter, write ? ITER_SOURCE : ITER_DEST,
 		      __bvec_iter_bvec(bio->bi_io_vec, bio->bi_iter), nr, bio->bi_iter.bi_size);
 	iter.iov_offset = bio->bi_iter.bi_bvec_done;
+	/* What is dirty above may wait for this, and must not be throttled for being much. */
+	current->flags |= PF_LOCAL_THROTTLE;
 	while (iov_iter_count(&iter)) {
 		n = write ? r3map_compat_iter_write(store->file, &iter, &at) :
 			    vfs_iter_read(store->file, &iter, &at, 0);
 		if (n <= 0)
 			break;
 	}
+	if (!throttle)
+		current->flags &= ~PF_LOCAL_THROTTLE;
 	memalloc_noio_restore(noio);
 	if (n < 0)
 		return n;
@@ -251,5 +294,9 @@ int r3map_store_zero(struct r3map_store *store, u64 offset, u64 length)
 
 int r3map_store_sync(struct r3map_store *store)
 {
-	return vfs_fsync(store->file, 1);
+	unsigned int noio = memalloc_noio_save();
+	int err = vfs_fsync(store->file, 1);
+
+	memalloc_noio_restore(noio);
+	return err;
 }

@@ -31,6 +31,8 @@ struct r3map_store {
  */
 int r3map_store_init(struct r3map_store *store, int fd, u64 size, struct netlink_ext_ack *extack);
 void r3map_store_exit(struct r3map_store *store);
+/* Another struct file of it, or an ERR_PTR. Context: sleeps. */
+struct file *r3map_store_open(const struct r3map_store *store);
 
 /*
  * The bytes at @offset into @bio, or those of @bio to there, if the pages are at hand. False: they

@@ -28,7 +28,8 @@ static blk_status_t submit_enter(struct r3map_queue *queue, struct r3map_request
 	lockdep_assert_held(&queue->lock);
 again:
 	if (unlikely(queue->gate == R3MAP_GATE_FAIL)) {
-		queue->counter[R3MAP_A_COUNTER_ERRORS]++;
+		if (request->bio)
+			queue->counter[R3MAP_A_COUNTER_ERRORS]++;
 		return BLK_STS_IOERR;
 	}
 	/* The oldest first: nobody overtakes those that wait. */

@@ -305,7 +305,7 @@ expect misses=1 in_flight=1
 $(read_of 5 9)
 await misses=2
 quiet q 200
-expect in_flight=1 waiting=0
+expect in_flight=1 waiting=2
 c claim offset=320K length=64K
 answer ext=none next=384K
 c chunks offset=320K length=64K
@@ -323,7 +323,7 @@ wait 0
 wait 0
 expect local=64K fetches=1 fetch_bytes=64K reads=2 hits=0 misses=2 errors=0
 !ENOENT q complete queue=0 comp=@t0:0:0
-# one that fails is an error for those who wait for it, for nobody else
+# one that fails is an error for those who need it, for nobody else
 $(read_of 6)
 recv q 1
 $(read_of 6)
@@ -392,6 +392,30 @@ c del force
 await gone
 END
 
+note "a fetch that fails is an error for those who need all of it"
+peer <<END
+$(peer_up_managed timeout=300000)
+spawn dd if=\$DEV of=/dev/null bs=256K count=1 iflag=direct status=none
+recv q 1
+check 0 op=fetch offset=0 length=256K
+# one needs a part of it, the other nothing
+$(read_of 1 7)
+$(write_of 2)
+await misses=3
+quiet q 100
+q complete queue=0 seq=@seq comp=@t0:-5:0
+wait fail
+recv q 1
+check 1 op=fetch offset=64K length=64K
+poke s 64K 64K 7
+q complete queue=0 seq=@seq comp=@t1:0:0
+wait 0
+wait 0
+expect errors=1 fetches=1 local=128K dirty=64K writes=1
+c del force
+await gone
+END
+
 note "who waits for a claim"
 peer <<END
 $(peer_up_managed timeout=300000)
@@ -402,7 +426,7 @@ $(write_of 1)
 $(write_in 2)
 await misses=3
 quiet q 200
-expect in_flight=0 waiting=0 writes=0 dirty=0
+expect in_flight=0 waiting=3 writes=0 dirty=0
 # not to be had: then it is fetched
 c fill ext=0:64K error=-5
 recv q 1
@@ -625,7 +649,7 @@ for end in 'close q' 'c del force'; do
 	$(read_of 1)
 	recv q 1
 	c sync
-	await misses=2 in_flight=1 waiting=1
+	await misses=2 in_flight=1 waiting=3
 	$end
 	wait fail
 	wait fail

@@ -41,6 +41,8 @@ device_kill
 cmp "$DEV" "$WANT" || fail "without a helper"
 put 100 300
 cmp "$DEV" "$WANT" || fail "written without a helper"
+# it is nowhere else: the module cannot be unloaded under it
+expect_fail rmmod r3map
 device_recover "$backend"
 r3map umount "$DEV"
 cmp "$IMAGE" "$WANT" || fail "the backend is not the model"

@@ -44,8 +44,9 @@
 #define R3MAP_MAX_TIMEOUT	86400000	/* milliseconds: one day */
 #define R3MAP_MIN_CHUNK		4096U		/* bytes of one chunk of a managed device */
 #define R3MAP_MAX_CHUNK		(16U << 20)
-#define R3MAP_MAX_CHUNKS	(1ULL << 31)	/* chunks of one device */
+#define R3MAP_MAX_CHUNKS	(1ULL << 30)	/* chunks of one device */
 #define R3MAP_MAX_EXTENTS	256		/* extents in one message */
+#define R3MAP_CHUNKS_MESSAGE	65536U		/* chunks that one message asks or tells about */
 
 /**
  * enum r3map_cmd - commands of the family
@@ -269,7 +270,7 @@ enum r3map_a_device {
 	R3MAP_A_DEVICE_HELPER_PID,	/* u32: process of the control socket, 0 if none */
 	R3MAP_A_DEVICE_OPENERS,		/* u32: how many have the device open */
 	R3MAP_A_DEVICE_IN_FLIGHT,	/* u32: requests at the helper */
-	R3MAP_A_DEVICE_WAITING,		/* u32: requests that wait for tag, room or helper */
+	R3MAP_A_DEVICE_WAITING,		/* u32: requests that wait for tag, room, helper or chunk */
 	R3MAP_A_DEVICE_AREA,		/* u64: bytes of pinned payload area, all queues */
 	R3MAP_A_DEVICE_MEMORY,		/* u64: bytes of kernel tables of this device */
 	R3MAP_A_DEVICE_COUNTERS,	/* nest: enum r3map_a_counter */

@@ -42,6 +42,13 @@ void managed_stop(struct managed *managed)
 	managed->push = NULL;
 }
 
+void managed_broke(struct managed *managed, const struct error *error)
+{
+	if (error->code != -ENODEV && error->code != -ESTALE && error->code != -EPERM &&
+	    !managed->error.code)
+		managed->error = *error;
+}
+
 void managed_missed(struct managed *managed, uint64_t offset, uint32_t length)
 {
 	char line[64];

@@ -19,13 +19,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/error.h"
 #include "mount/store.h"
 #include "nl/chunks.h"
 
 struct backend;
 struct backend_channel;
 struct backend_io;
-struct error;
 struct loop;
 struct pull;
 struct push;
@@ -62,6 +62,7 @@ struct managed {
 	struct backend_channel *channel;
 	struct pull *pull;
 	struct push *push;
+	struct error error;		/* the helper is to end, see managed_broke() */
 };
 
 /* In the first queue's thread, once its channel is open. 0 or a negative errno with a sentence. */
@@ -71,6 +72,12 @@ int managed_start(struct managed *managed, struct loop *loop, struct backend_cha
 void managed_halt(struct managed *managed);
 /* The channel has been closed: nothing is under way any more. */
 void managed_stop(struct managed *managed);
+
+/*
+ * The module does not take what pull or push tells it: @error. That ends the helper, so that another
+ * one can take over; if the device is not ours any more, that has been seen elsewhere.
+ */
+void managed_broke(struct managed *managed, const struct error *error);
 
 /* A FETCH has come, in any thread. */
 void managed_missed(struct managed *managed, uint64_t offset, uint32_t length);

@@ -302,6 +302,7 @@ static int mount_managed(struct mount *m, struct error *error)
 		managed->max_io = managed->chunk;
 	managed->chunks.index = m->device.index;
 	managed->chunks.generation = m->device.generation;
+	managed->chunks.chunk = m->device.chunk;
 	err = control_open(&managed->chunks.control, error);
 	if (err || managed->store.bytes)
 		return err;

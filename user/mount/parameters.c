@@ -199,6 +199,10 @@ int parameters_attach(const struct mount_options *options, const struct backend 
 		return error_set(error, -EINVAL,
 				 "%s takes no more than %" PRIu32 " bytes at once, /dev/r3map%" PRIu32 " sends up to %" PRIu32,
 				 backend->name, info->max_io, device->index, device->max_io);
+	if (info->max_io && info->max_io < device->chunk)
+		return error_set(error, -EINVAL,
+				 "%s takes no more than %" PRIu32 " bytes at once, the chunks of /dev/r3map%" PRIu32 " have %" PRIu32,
+				 backend->name, info->max_io, device->index, device->chunk);
 	err = parameters_name(backend, device, error);
 	if (err)
 		return err;

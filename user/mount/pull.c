@@ -101,12 +101,13 @@ static void pull_first_told(struct pull *pull)
 	sem_post(&pull->managed->first);
 }
 
-/* The module does not answer as it should: the device is gone, or this helper is to end. */
+/* The device is gone, or this helper is to end. */
 static void pull_give_up(struct pull *pull, const struct error *error)
 {
-	if (!pull->over && error->code != -ENODEV && error->code != -ESTALE && error->code != -EPERM)
-		log_warn("the background pull ends: %s", error->text);
+	if (!pull->over)
+		managed_broke(pull->managed, error);
 	pull->over = true;
+	pull->claimed.count = 0;
 	pull_first_told(pull);
 }
 

@@ -78,9 +78,10 @@ static void push_answer(struct managed_flush **list, int error)
 
 static void push_give_up(struct push *push, const struct error *error)
 {
-	if (!push->over && error->code != -ENODEV && error->code != -ESTALE && error->code != -EPERM)
-		log_warn("pushing ends: %s", error->text);
+	if (!push->over)
+		managed_broke(push->managed, error);
 	push->over = true;
+	push->taken.count = 0;
 	push_answer(&push->served, -EIO);
 	push_answer(&push->waiting, -EIO);
 }
@@ -129,7 +130,8 @@ static void worker_done(struct backend_io *io, int error)
 	push_again(push);
 }
 
-static void push_write(struct push *push, uint64_t offset, uint32_t length)
+/* Writes what is at @offset, up to @length bytes that are all absent or all not. How many. */
+static uint32_t push_write(struct push *push, uint64_t offset, uint32_t length)
 {
 	struct push_worker *worker = push->free;
 	struct managed *m = push->managed;
@@ -137,7 +139,7 @@ static void push_write(struct push *push, uint64_t offset, uint32_t length)
 	 * What is absent reads as zeroes, and looking at it in the mapping would make it present.
 	 * If it is written just now, it is dirty again afterwards.
 	 */
-	bool absent = store_is_absent(&m->store, offset, length);
+	bool absent = store_run(&m->store, offset, &length, m->chunk);
 
 	push->free = worker->next;
 	push->busy++;
@@ -152,6 +154,7 @@ static void push_write(struct push *push, uint64_t offset, uint32_t length)
 		worker->io.buf = absent ? push->zeroes : m->store.bytes + offset;
 	}
 	backend_submit(m->channel, &worker->io);
+	return length;
 }
 
 /* Taken chunks go to free workers, neighbours together. True if all of them did. */
@@ -166,7 +169,7 @@ static bool push_spread(struct push *push)
 
 		if (!push->free)
 			return false;
-		push_write(push, extent->offset, length);
+		length = push_write(push, extent->offset, length);
 		extent->offset += length;
 		extent->length -= length;
 		if (!extent->length)

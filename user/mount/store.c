@@ -13,6 +13,8 @@
 #include "lib/error.h"
 #include "mount/store.h"
 
+#define PAGE	4096u
+
 int store_map(struct store *store, int fd, uint64_t size, struct error *error)
 {
 	store->fd = fd;
@@ -64,15 +66,42 @@ int store_prepare(const struct store *store, uint64_t offset, uint64_t length)
 
 int store_punch(const struct store *store, uint64_t offset, uint64_t length)
 {
+	/* Of a page that is punched in part the memory stays, and the last one may be short. */
+	if (offset + length == store->size)
+		length += -store->size & (PAGE - 1);
 	return fallocate(store->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
 			 (off_t)length) < 0 ? -errno : 0;
 }
 
-bool store_is_absent(const struct store *store, uint64_t offset, uint64_t length)
+/* Where there is data from @offset on, or the end of the store. */
+static uint64_t store_data(const struct store *store, uint64_t offset)
 {
 	off_t data = lseek(store->fd, (off_t)offset, SEEK_DATA);
 
-	return data < 0 ? errno == ENXIO : (uint64_t)data >= offset + length;
+	if (data < 0)	/* if it cannot be told, all of it may be */
+		return errno == ENXIO ? store->size : offset;
+	return (uint64_t)data;
+}
+
+bool store_run(const struct store *store, uint64_t offset, uint32_t *length, uint32_t chunk)
+{
+	const uint64_t end = offset + *length;
+	uint64_t data = store_data(store, offset), at;
+
+	if (data >= end)
+		return true;
+	/* Whole chunks before the first one that has data. */
+	at = offset + (data - offset) / chunk * chunk;
+	if (at > offset) {
+		*length = (uint32_t)(at - offset);
+		return true;
+	}
+	for (at = offset + chunk; at < end; at += chunk)
+		if (store_data(store, at) >= (at + chunk < end ? at + chunk : end))
+			break;
+	if (at < end)
+		*length = (uint32_t)(at - offset);
+	return false;
 }
 
 static bool store_is_zero(const struct store *store, uint64_t offset, uint64_t length)

@@ -38,8 +38,12 @@ void store_unlock(const struct store *store);
 int store_prepare(const struct store *store, uint64_t offset, uint64_t length);
 /* Makes them absent. */
 int store_punch(const struct store *store, uint64_t offset, uint64_t length);
-/* Are they absent? For what nobody writes meanwhile, or where being late does no harm. */
-bool store_is_absent(const struct store *store, uint64_t offset, uint64_t length);
+/*
+ * Is the chunk at @offset absent? Those behind it that are alike are left in *@length, which is
+ * whole chunks of @chunk bytes or ends with the region. For what nobody writes meanwhile, or where
+ * being late does no harm.
+ */
+bool store_run(const struct store *store, uint64_t offset, uint32_t *length, uint32_t chunk);
 /* Zeroes that the backend has as data cost nothing here: makes them absent if they all are zero. */
 void store_trim(const struct store *store, uint64_t offset, uint64_t length);
 

@@ -261,6 +261,10 @@ static int worker_serve_loop(struct worker *worker)
 			worker_send(worker);
 		if (!err)
 			err = socket.err ? socket.err : worker->send_error;
+		if (!err && worker->managed && worker->managed->error.code) {
+			worker->error = worker->managed->error;
+			err = worker->error.code;
+		}
 	}
 	loop_remove(worker->loop, &socket.source);
 	return err;
@@ -368,8 +372,9 @@ static void *worker_main(void *arg)
 	else
 		err = worker_serve_direct(worker);
 	if (err) {
-		error_set(&worker->error, err, "queue %u broke down: %s", worker->config.number,
-			  strerror(-err));
+		if (!worker->error.code)
+			error_set(&worker->error, err, "%s", strerror(-err));
+		error_prefix(&worker->error, "queue %u broke down", worker->config.number);
 		atomic_store(&worker->failed, true);
 		loop_stop(worker->owner);
 	}

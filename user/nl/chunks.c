@@ -6,10 +6,14 @@
 #include <netlink/genl/genl.h>
 #include <netlink/netlink.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/error.h"
 #include "nl/chunks.h"
 #include "nl/control.h"
+
+#define MEMORY_TRIES	100
+#define MEMORY_PAUSE	50000000	/* ns */
 
 /* A message that names the device. NULL: out of memory. */
 static struct nl_msg *chunks_message(const struct chunks *chunks, int cmd)
@@ -27,11 +31,35 @@ static struct nl_msg *chunks_message(const struct chunks *chunks, int cmd)
 	return msg;
 }
 
-static int chunks_out_of_memory(struct nl_msg *msg, struct error *error)
+/* Puts what @what describes in @msg; nonzero if it does not fit. */
+typedef int chunks_put(struct nl_msg *msg, const void *what);
+typedef int chunks_reply(struct nlattr **attrs, void *data);
+
+/*
+ * Sends command @cmd with what @put puts in it. Memory that is short now comes back; giving up
+ * would leave chunks claimed or taken.
+ */
+static int chunks_request(const struct chunks *chunks, int cmd, chunks_put *put, const void *what,
+			  chunks_reply *reply, void *data, struct error *error)
 {
-	if (msg)
-		nlmsg_free(msg);
-	return error_set(error, -ENOMEM, "out of memory for a message");
+	struct nl_msg *msg;
+	int err;
+
+	for (unsigned int tries = 0;; tries++) {
+		if (error)
+			*error = (struct error){ 0 };
+		msg = chunks_message(chunks, cmd);
+		if (msg && !put(msg, what)) {
+			err = control_request(chunks->control, msg, R3MAP_A_CHUNK_MAX, reply, data,
+					      error);
+		} else {
+			nlmsg_free(msg);
+			err = error_set(error, -ENOMEM, "out of memory for a message");
+		}
+		if ((err != -ENOMEM && err != -ENOBUFS) || tries == MEMORY_TRIES)
+			return err;
+		nanosleep(&(struct timespec){ .tv_nsec = MEMORY_PAUSE }, NULL);
+	}
 }
 
 static int extents_reply(struct nlattr **attrs, void *data)
@@ -52,30 +80,79 @@ static int extents_reply(struct nlattr **attrs, void *data)
 	return 0;
 }
 
+/* What is asked for. */
+struct chunks_question {
+	uint64_t offset, length, max;	/* bytes; 0: not given */
+};
+
+static int question_put(struct nl_msg *msg, const void *what)
+{
+	const struct chunks_question *question = what;
+
+	return nla_put_u64(msg, R3MAP_A_CHUNK_OFFSET, question->offset) ||
+	       (question->length && nla_put_u64(msg, R3MAP_A_CHUNK_LENGTH, question->length)) ||
+	       (question->max && nla_put_u64(msg, R3MAP_A_CHUNK_LIMIT, question->max));
+}
+
 static int chunks_ask(const struct chunks *chunks, int cmd, uint64_t offset, uint64_t length,
 		      uint64_t max, struct chunk_extents *extents, struct error *error)
 {
-	struct nl_msg *msg = chunks_message(chunks, cmd);
+	const struct chunks_question question = { offset, length, max };
 
-	if (!msg || nla_put_u64(msg, R3MAP_A_CHUNK_OFFSET, offset) ||
-	    (length && nla_put_u64(msg, R3MAP_A_CHUNK_LENGTH, length)) ||
-	    (max && nla_put_u64(msg, R3MAP_A_CHUNK_LIMIT, max)))
-		return chunks_out_of_memory(msg, error);
 	extents->count = 0;
 	extents->next = offset;
-	return control_request(chunks->control, msg, R3MAP_A_CHUNK_MAX, extents_reply, extents,
-			       error);
+	return chunks_request(chunks, cmd, question_put, &question, extents_reply, extents, error);
 }
 
+/* What one message tells. */
+struct chunks_statement {
+	unsigned int count;
+	int code;
+	struct r3map_extent extent[R3MAP_MAX_EXTENTS];
+};
+
+static int statement_put(struct nl_msg *msg, const void *what)
+{
+	const struct chunks_statement *statement = what;
+
+	return nla_put(msg, R3MAP_A_CHUNK_EXTENTS,
+		       (int)(statement->count * sizeof(statement->extent[0])), statement->extent) ||
+	       (statement->code && nla_put_s32(msg, R3MAP_A_CHUNK_ERROR, statement->code));
+}
+
+/* Tells about @extents in as many messages as it takes: one is for so many chunks only. */
 static int chunks_tell(const struct chunks *chunks, int cmd, const struct r3map_extent *extents,
 		       unsigned int count, int code, struct error *error)
 {
-	struct nl_msg *msg = chunks_message(chunks, cmd);
+	const uint64_t most = (uint64_t)R3MAP_CHUNKS_MESSAGE * chunks->chunk;
+	struct chunks_statement statement = { .code = code };
+	struct r3map_extent left;
+	uint64_t room = most;
+	int err;
 
-	if (!msg || nla_put(msg, R3MAP_A_CHUNK_EXTENTS, (int)(count * sizeof(*extents)), extents) ||
-	    (code && nla_put_s32(msg, R3MAP_A_CHUNK_ERROR, code)))
-		return chunks_out_of_memory(msg, error);
-	return control_request(chunks->control, msg, 0, NULL, NULL, error);
+	for (unsigned int i = 0; i < count; i++) {
+		for (left = extents[i]; left.length;) {
+			struct r3map_extent *part = &statement.extent[statement.count++];
+
+			*part = left;
+			if (part->length > room)
+				part->length = room;
+			left.offset += part->length;
+			left.length -= part->length;
+			/* A short chunk at the end takes the room of a whole one. */
+			room -= (part->length + chunks->chunk - 1) / chunks->chunk * chunks->chunk;
+			if (room && statement.count < R3MAP_MAX_EXTENTS)
+				continue;
+			err = chunks_request(chunks, cmd, statement_put, &statement, NULL, NULL,
+					     error);
+			if (err)
+				return err;
+			statement.count = 0;
+			room = most;
+		}
+	}
+	return statement.count ? chunks_request(chunks, cmd, statement_put, &statement, NULL, NULL,
+						error) : 0;
 }
 
 int chunks_claim(const struct chunks *chunks, uint64_t offset, uint64_t length, uint64_t max,
@@ -118,11 +195,15 @@ static int store_reply(struct nlattr **attrs, void *data)
 	return 0;
 }
 
+static int nothing_put(struct nl_msg *msg, const void *what)
+{
+	(void)msg;
+	(void)what;
+	return 0;
+}
+
 int chunks_store(const struct chunks *chunks, int *fd, struct error *error)
 {
-	struct nl_msg *msg = chunks_message(chunks, R3MAP_CMD_STORE_OPEN);
-
-	if (!msg)
-		return chunks_out_of_memory(msg, error);
-	return control_request(chunks->control, msg, R3MAP_A_CHUNK_MAX, store_reply, fd, error);
+	return chunks_request(chunks, R3MAP_CMD_STORE_OPEN, nothing_put, NULL, store_reply, fd,
+			      error);
 }

@@ -18,6 +18,7 @@ struct chunks {
 	struct control *control;
 	uint32_t index;
 	uint64_t generation;
+	uint32_t chunk;			/* bytes */
 };
 
 /* An answer: ascending, whole chunks. */
@@ -27,7 +28,10 @@ struct chunk_extents {
 	struct r3map_extent extent[R3MAP_MAX_EXTENTS];
 };
 
-/* All of these: 0 or a negative errno with the kernel's sentence in @error. */
+/*
+ * All of these: 0 or a negative errno with the kernel's sentence in @error. If the kernel has no
+ * memory for an answer they ask again for a while.
+ */
 
 /* A descriptor of the store, which the caller owns. */
 int chunks_store(const struct chunks *chunks, int *fd, struct error *error);

@@ -115,6 +115,8 @@ static int removal_delete(struct control *control, const struct device *device, 
 		if (err == -EAGAIN) {	/* dirty: the helper brings it to the backend first */
 			*error = (struct error){ 0 };
 			err = device_sync(control, device, deadline, error);
+			if (!err && loop_now() >= deadline)
+				err = error_set(error, -ETIMEDOUT, "somebody keeps writing");
 			if (err)
 				return error_prefix(error, "cannot unmount without losing what was written (--force does)");
 			continue;
