@@ -132,6 +132,7 @@ check_kernels()
 			done
 		done
 	done
+	vm_say "all machines have begun"
 	check_wait 0 "${pids[@]}"
 	for k in "${runs[@]}"; do
 		check_sum "${k%% *}" "${k#* }"

@@ -588,7 +588,7 @@ recv q 1
 check 0 op=fetch offset=256K
 await misses=4
 close q
-await state=parked waiting=2
+await state=parked waiting=4
 close c
 # nobody is its helper
 socket o

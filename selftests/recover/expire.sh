@@ -10,7 +10,7 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/rc.sh"
 
-rounds=60 hang=$TEST_DIR/hang
+rounds=$(slow 40 15) hang=$TEST_DIR/hang
 for TRANSPORT in shared inline; do
 	device_mount --queues 1 --depth 1 --no-part-scan --timeout 50ms \
 		"fault:op=write,every=2,mode=hang,file=$hang:mem:8M"

@@ -23,6 +23,7 @@
 
 #define MS		1000000ULL	/* ns */
 #define BUSY_QUIET	(2000 * MS)	/* ns: udev's probers have let go by then */
+#define HELPER_FORCED	(5000 * MS)	/* ns: a helper that hangs may be why force was needed */
 
 struct removal {
 	const struct device *device;
@@ -140,7 +141,7 @@ static int removal_delete(struct control *control, const struct device *device, 
 int device_remove(struct control *control, const struct device *device, bool force,
 		  uint32_t timeout_ms, struct error *error)
 {
-	const uint64_t deadline = loop_now() + timeout_ms * MS;
+	uint64_t deadline = loop_now() + timeout_ms * MS;
 	struct removal removal = { .device = device };
 	struct events *events;
 	struct pollfd helper = { .fd = -1, .events = POLLIN };
@@ -162,6 +163,8 @@ int device_remove(struct control *control, const struct device *device, bool for
 	/*
 	 * The device is gone in any case; a helper that stays is stopped or hangs in its backend.
 	 */
+	if (force && deadline > loop_now() + HELPER_FORCED)
+		deadline = loop_now() + HELPER_FORCED;
 	if (!err && helper.fd >= 0)
 		poll(&helper, 1, removal_left(deadline));
 	if (helper.fd >= 0)
