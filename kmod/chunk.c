@@ -371,6 +371,8 @@ int r3map_chunks_done(struct r3map_chunks *chunks, const struct r3map_extent *ex
 
 		for (chunk = range.first; chunk < range.end; chunk++)
 			chunks_untake_one(chunks, chunk, pushed);
+		if (pushed)
+			chunks->unflushed = true;
 	}
 	spin_unlock(&chunks->lock);
 	return err;
@@ -441,4 +443,37 @@ bool r3map_chunks_are_dirty(struct r3map_chunks *chunks)
 
 	r3map_chunks_count(chunks, &local, &dirty);
 	return dirty;
+}
+
+void r3map_chunks_flushed(struct r3map_chunks *chunks)
+{
+	spin_lock(&chunks->lock);
+	chunks->unflushed = false;
+	spin_unlock(&chunks->lock);
+}
+
+bool r3map_chunks_are_flushed(struct r3map_chunks *chunks)
+{
+	bool flushed;
+
+	spin_lock(&chunks->lock);
+	flushed = !chunks->unflushed && !chunks->nr_dirty && !chunks->nr_taken;
+	spin_unlock(&chunks->lock);
+	return flushed;
+}
+
+void r3map_chunks_load(struct r3map_chunks *chunks, const unsigned long *local)
+{
+	bitmap_copy(chunks->local, local, chunks->nr);
+	chunks->nr_local = bitmap_weight(chunks->local, chunks->nr);
+}
+
+void r3map_chunks_dirty_local(struct r3map_chunks *chunks, struct r3map_chunk_range range)
+{
+	unsigned long chunk = range.first;
+
+	spin_lock(&chunks->lock);
+	for_each_set_bit_from(chunk, chunks->local, range.end)
+		chunks_dirty_one(chunks, chunk);
+	spin_unlock(&chunks->lock);
 }

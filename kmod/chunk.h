@@ -51,6 +51,7 @@ struct r3map_chunks {
 	unsigned long nr_taken;
 	unsigned long nr_again;		/* taken, and dirty again */
 	u32 nr_waiters;
+	bool unflushed;			/* pushed, and the backend was not flushed since */
 	struct list_head waiters;	/* requests that wait for a chunk */
 	struct hlist_head buckets[R3MAP_CHUNK_BUCKETS];	/* the same, by chunk */
 };
@@ -133,6 +134,17 @@ int r3map_chunks_done(struct r3map_chunks *chunks, const struct r3map_extent *ex
 /* The helper is gone: claims end, what was taken is dirty. @woken as above. */
 void r3map_chunks_abandon(struct r3map_chunks *chunks, struct list_head *woken);
 
+/*
+ * What was local, and dirty, in an earlier life: the chunks of @local, a bitmap; and of those the
+ * ones in @range. Context: sleeps; nobody else has @chunks yet.
+ */
+void r3map_chunks_load(struct r3map_chunks *chunks, const unsigned long *local);
+void r3map_chunks_dirty_local(struct r3map_chunks *chunks, struct r3map_chunk_range range);
+
+/* The backend has for good what was pushed. Context: any. */
+void r3map_chunks_flushed(struct r3map_chunks *chunks);
+/* Does it have everything for good? Context: any. */
+bool r3map_chunks_are_flushed(struct r3map_chunks *chunks);
 /* Is anything dirty or taken? Context: any. */
 bool r3map_chunks_are_dirty(struct r3map_chunks *chunks);
 /* Bytes that are local, and dirty or taken. Context: any. */

@@ -215,6 +215,8 @@ static void complete_settle(struct r3map_queue *queue, struct list_head *done, b
 			continue;
 		}
 		complete_count(queue, request);
+		if (request->op == R3MAP_OP_FLUSH && queue->dev->managed)
+			r3map_chunks_flushed(&queue->dev->managed->chunks);
 		if (!request->flush_first) {
 			r3map_queue_forget(queue, 1);
 			continue;

@@ -528,7 +528,7 @@ u64 r3map_device_memory(struct r3map_device *dev)
 	for (i = 0; i < dev->params.queues; i++)
 		bytes += r3map_queue_memory(&dev->queues[i]);
 	if (dev->managed)
-		bytes += sizeof(*dev->managed) + r3map_chunks_memory(&dev->managed->chunks);
+		bytes += r3map_managed_memory(dev->managed);
 	return bytes;
 }
 
@@ -541,6 +541,8 @@ static void device_remove(struct work_struct *work)
 	cancel_work_sync(&dev->scan);
 	r3map_debugfs_remove(dev);
 	r3map_disk_remove(dev);
+	if (dev->managed)
+		r3map_managed_end(dev->managed);
 	xa_erase(&registry, dev->index);
 	mutex_lock(&dev->lock);
 	device_set_state(dev, R3MAP_STATE_REMOVED, R3MAP_EVENT_REMOVED);
@@ -560,7 +562,7 @@ int r3map_device_delete(struct r3map_device *dev, bool force, struct netlink_ext
 	spin_lock(&dev->open_lock);
 	busy = dev->openers && !force;
 	/* Nobody has it open, so nobody makes it dirty behind this look. */
-	dirty = !busy && !force && dev->managed && r3map_chunks_are_dirty(&dev->managed->chunks);
+	dirty = !busy && !force && dev->managed && !r3map_managed_is_settled(dev->managed);
 	if (!busy && !dirty)
 		dev->closed = true;
 	spin_unlock(&dev->open_lock);
@@ -614,8 +616,7 @@ static struct r3map_device *device_alloc(const struct r3map_device_config *confi
 		if (r3map_queue_init(&dev->queues[i], dev, i))
 			goto err_free;
 	if (dev->params.chunk) {
-		dev->managed = r3map_managed_new(dev, config->store, dev->params.chunk,
-						 dev->params.flush, extack);
+		dev->managed = r3map_managed_new(dev, config, extack);
 		if (IS_ERR(dev->managed)) {
 			err = PTR_ERR(dev->managed);
 			dev->managed = NULL;

@@ -108,6 +108,8 @@ struct r3map_device_config {
 	u32 park;
 	const char *backend;		/* borrowed */
 	int store;			/* descriptor of the calling process; managed */
+	int map;			/* the same; -1: none */
+	u64 map_region;			/* bytes */
 };
 
 /**

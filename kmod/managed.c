@@ -12,6 +12,7 @@
 #include "device.h"
 #include "main.h"
 #include "managed.h"
+#include "mapfile.h"
 #include "queue.h"
 #include "request.h"
 
@@ -20,6 +21,12 @@
 static bool managed_writes(const struct r3map_request *request)
 {
 	return request->op != R3MAP_OP_READ;
+}
+
+/* May these bytes be written at once, as far as the map file goes? */
+static bool managed_intends(const struct r3map_managed *m, u64 offset, u64 length)
+{
+	return !m->mapfile || r3map_mapfile_intends(m->mapfile, offset, length);
 }
 
 /* The chunks that belong to the bytes of @request. */
@@ -188,6 +195,8 @@ static bool managed_acquire(struct r3map_managed *m, struct r3map_request *reque
 
 static void managed_step(struct r3map_managed *m, struct r3map_request *request,
 			 struct list_head *woken);
+static void managed_flush(struct r3map_managed *m, struct r3map_request *request,
+			  struct list_head *woken);
 
 static void managed_end(struct r3map_managed *m, struct r3map_request *request,
 			blk_status_t status)
@@ -257,6 +266,7 @@ static void managed_moved(struct r3map_managed *m, struct r3map_request *request
 	if (managed_writes(request) && (request->bio->bi_opf & REQ_FUA) &&
 	    m->flush != R3MAP_FLUSH_LOCAL) {
 		request->op = R3MAP_OP_FLUSH;
+		request->saved = false;
 		request->since = jiffies;
 		managed_step(m, request, woken);
 	} else {
@@ -281,30 +291,54 @@ static void managed_flushed(struct r3map_managed *m, struct r3map_request *reque
 	}
 }
 
+int r3map_managed_save(struct r3map_managed *m)
+{
+	return m->mapfile ? r3map_mapfile_save(m->mapfile) : r3map_store_sync(&m->store);
+}
+
+/* The store is on disk: that was it, or the helper does the rest. */
+static void managed_saved(struct r3map_managed *m, struct r3map_request *request, int err,
+			  struct list_head *woken)
+{
+	if (err || m->flush == R3MAP_FLUSH_DURABLE) {
+		managed_flushed(m, request, err, woken);
+		return;
+	}
+	request->saved = true;
+	managed_flush(m, request, woken);
+}
+
+/* Moves the bytes of @request, and sleeps for that. */
+static int managed_move(struct r3map_managed *m, struct r3map_request *request)
+{
+	struct r3map_store *store = &m->store;
+	int err = 0;
+
+	if (managed_writes(request) && !managed_intends(m, request->offset, request->length))
+		err = r3map_mapfile_intend(m->mapfile, request->offset, request->length);
+	if (err)
+		return err;
+	switch (request->op) {
+	case R3MAP_OP_READ:
+		return r3map_store_read(store, request->bio, request->offset);
+	case R3MAP_OP_WRITE:
+		return r3map_store_write(store, request->bio, request->offset);
+	default:
+		return r3map_store_zero(store, request->offset, request->length);
+	}
+}
+
 static void managed_work(struct work_struct *work)
 {
 	struct r3map_request *request = container_of(work, struct r3map_request, work);
 	struct r3map_device *dev = request->bio->bi_bdev->bd_disk->private_data;
 	struct r3map_managed *m = dev->managed;
-	struct r3map_store *store = &m->store;
 	LIST_HEAD(woken);
 
-	switch (request->op) {
-	case R3MAP_OP_READ:
-		managed_moved(m, request, r3map_store_read(store, request->bio, request->offset),
-			      &woken);
-		break;
-	case R3MAP_OP_WRITE:
-		managed_moved(m, request, r3map_store_write(store, request->bio, request->offset),
-			      &woken);
-		break;
-	case R3MAP_OP_FLUSH:
-		managed_flushed(m, request, r3map_store_sync(store), &woken);
-		break;
-	default:
-		managed_moved(m, request,
-			      r3map_store_zero(store, request->offset, request->length), &woken);
-	}
+	if (request->op == R3MAP_OP_FLUSH)
+		managed_saved(m, request, r3map_managed_save(m), &woken);
+	else
+		managed_moved(m, request, managed_move(m, request), &woken);
 	r3map_managed_run(m, &woken);
 	r3map_device_put(dev);
 }
@@ -337,6 +371,14 @@ static void managed_flush(struct r3map_managed *m, struct r3map_request *request
 		managed_defer(m, request, woken);
 		break;
 	default:
+		/*
+		 * What is pushed must be on the disk of the store before: after a crash it is the
+		 * store that is believed.
+		 */
+		if (m->mapfile && !request->saved) {
+			managed_defer(m, request, woken);
+			break;
+		}
 		/* All of them in one queue: that of the thread which pushes. */
 		r3map_queue_submit(&m->dev->queues[0], request);
 	}
@@ -394,7 +436,8 @@ static void managed_step(struct r3map_managed *m, struct r3map_request *request,
 	}
 	if (request->op == R3MAP_OP_READ)
 		moved = r3map_store_read_now(&m->store, request->bio, request->offset);
-	else if (request->op == R3MAP_OP_WRITE)
+	else if (request->op == R3MAP_OP_WRITE &&
+		 managed_intends(m, request->offset, request->length))
 		moved = r3map_store_write_now(&m->store, request->bio, request->offset);
 	if (!moved && request->op == R3MAP_OP_WRITE && !request->owner)
 		managed_dirty(m, request, 0);
@@ -416,6 +459,8 @@ bool r3map_managed_try(struct r3map_managed *m, struct bio *bio)
 		return false;
 	range = r3map_chunks_touched(&m->chunks, offset, length);
 	if (unlikely(!r3map_chunks_are_local(&m->chunks, range)))
+		return false;
+	if (write && unlikely(!managed_intends(m, offset, length)))
 		return false;
 	if (write) {
 		bool moved = r3map_store_write_now(&m->store, bio, offset);
@@ -543,8 +588,21 @@ bool r3map_managed_expire(struct r3map_managed *m, unsigned long timeout)
 
 /* --- making ------------------------------------------------------------------------------- */
 
-struct r3map_managed *r3map_managed_new(struct r3map_device *dev, int fd, u32 chunk,
-					enum r3map_flush flush, struct netlink_ext_ack *extack)
+static int managed_mapfile(struct r3map_managed *m, const struct r3map_device_config *config,
+			   struct netlink_ext_ack *extack)
+{
+	if (config->map < 0)
+		return 0;
+	m->mapfile = kzalloc(sizeof(*m->mapfile), GFP_KERNEL);
+	if (!m->mapfile)
+		return -ENOMEM;
+	return r3map_mapfile_init(m->mapfile, config->map, config->map_region, &m->store,
+				  &m->chunks, m->workqueue, extack);
+}
+
+struct r3map_managed *r3map_managed_new(struct r3map_device *dev,
+					const struct r3map_device_config *config,
+					struct netlink_ext_ack *extack)
 {
 	struct r3map_managed *m = kzalloc(sizeof(*m), GFP_KERNEL);
 	int err = -ENOMEM;
@@ -552,7 +610,7 @@ struct r3map_managed *r3map_managed_new(struct r3map_device *dev, int fd, u32 ch
 	if (!m)
 		return ERR_PTR(-ENOMEM);
 	m->dev = dev;
-	m->flush = flush;
+	m->flush = config->params.flush;
 	m->pushed = jiffies;
 	INIT_LIST_HEAD(&m->stalled);
 	INIT_DELAYED_WORK(&m->look, managed_look);
@@ -561,9 +619,9 @@ struct r3map_managed *r3map_managed_new(struct r3map_device *dev, int fd, u32 ch
 	m->workqueue = alloc_workqueue("r3map-store", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!m->counter || !m->fetches || !m->workqueue)
 		goto err_free;
-	err = r3map_store_init(&m->store, fd, dev->size, extack);
-	if (!err)
-		err = r3map_chunks_init(&m->chunks, dev->size, chunk);
+	err = r3map_store_init(&m->store, config->store, dev->size, extack) ?:
+	      r3map_chunks_init(&m->chunks, dev->size, config->params.chunk) ?:
+	      managed_mapfile(m, config, extack);
 	if (err)
 		goto err_free;
 	return m;
@@ -578,6 +636,9 @@ void r3map_managed_free(struct r3map_managed *m)
 	if (!m)
 		return;
 	cancel_delayed_work_sync(&m->look);
+	if (m->mapfile)
+		r3map_mapfile_exit(m->mapfile);
+	kfree(m->mapfile);
 	if (m->workqueue)
 		destroy_workqueue(m->workqueue);
 	r3map_store_exit(&m->store);
@@ -585,6 +646,27 @@ void r3map_managed_free(struct r3map_managed *m)
 	mempool_destroy(m->fetches);
 	free_percpu(m->counter);
 	kfree(m);
+}
+
+bool r3map_managed_is_settled(struct r3map_managed *m)
+{
+	return m->mapfile ? r3map_chunks_are_flushed(&m->chunks) :
+			    !r3map_chunks_are_dirty(&m->chunks);
+}
+
+void r3map_managed_end(struct r3map_managed *m)
+{
+	if (!m->mapfile)
+		return;
+	/* What cannot be saved, or is not at the backend, is pushed by the next one. */
+	if (!r3map_mapfile_save(m->mapfile) && r3map_chunks_are_flushed(&m->chunks))
+		r3map_mapfile_clear(m->mapfile);
+}
+
+u64 r3map_managed_memory(const struct r3map_managed *m)
+{
+	return sizeof(*m) + r3map_chunks_memory(&m->chunks) +
+	       (m->mapfile ? r3map_mapfile_memory(m->mapfile) : 0);
 }
 
 void r3map_managed_count(const struct r3map_managed *m, u64 *counter)

@@ -27,6 +27,8 @@
 
 struct netlink_ext_ack;
 struct r3map_device;
+struct r3map_device_config;
+struct r3map_mapfile;
 struct r3map_queue;
 struct r3map_request;
 
@@ -35,6 +37,7 @@ struct r3map_managed {
 	enum r3map_flush flush;		/* constant */
 	struct r3map_store store;	/* constant */
 	struct r3map_chunks chunks;
+	struct r3map_mapfile *mapfile;	/* constant; NULL: the store does not outlive the device */
 	mempool_t *fetches;		/* constant: requests without a bio */
 	/* Constant. Of its own: the store of another device may be slow. */
 	struct workqueue_struct *workqueue;
@@ -47,12 +50,14 @@ struct r3map_managed {
 
 /**
  * r3map_managed_new - make what a managed device has and a direct one has not
- * @fd: the store, a descriptor of the calling process
  * Context: sleeps.
  * Return: it, or an ERR_PTR with text in @extack.
  */
-struct r3map_managed *r3map_managed_new(struct r3map_device *dev, int fd, u32 chunk,
-					enum r3map_flush flush, struct netlink_ext_ack *extack);
+struct r3map_managed *r3map_managed_new(struct r3map_device *dev,
+					const struct r3map_device_config *config,
+					struct netlink_ext_ack *extack);
+/* The disk is gone: what outlives the device is put on disk. Context: sleeps, for a disk. */
+void r3map_managed_end(struct r3map_managed *managed);
 /* Nobody waits any more. Context: sleeps. @managed may be NULL. */
 void r3map_managed_free(struct r3map_managed *managed);
 
@@ -90,6 +95,12 @@ static inline void r3map_managed_add(struct r3map_managed *managed, enum r3map_a
 	this_cpu_add(managed->counter[counter], n);
 }
 
+/* What is in the store is on its disk, if it has one. Context: sleeps, for a disk. */
+int r3map_managed_save(struct r3map_managed *managed);
+/* Can the device go, and nothing is lost with it? Context: nobody makes it dirty. */
+bool r3map_managed_is_settled(struct r3map_managed *managed);
+/* Bytes of its tables. */
+u64 r3map_managed_memory(const struct r3map_managed *managed);
 /* Adds to @counter, an array of all, what was counted here. */
 void r3map_managed_count(const struct r3map_managed *managed, u64 *counter);
 

@@ -63,6 +63,8 @@ static const struct nla_policy policy_new[] = {
 	[R3MAP_A_DEVICE_CHUNK] = NLA_POLICY_FULL_RANGE(NLA_U32, &range_chunk),
 	[R3MAP_A_DEVICE_STORE] = NLA_POLICY_FULL_RANGE(NLA_U32, &range_fd),
 	[R3MAP_A_DEVICE_FLUSH] = NLA_POLICY_RANGE(NLA_U32, R3MAP_FLUSH_LOCAL, R3MAP_FLUSH_MAX),
+	[R3MAP_A_DEVICE_MAP] = NLA_POLICY_FULL_RANGE(NLA_U32, &range_fd),
+	[R3MAP_A_DEVICE_MAP_REGION] = { .type = NLA_U64 },
 };
 
 static const struct nla_policy policy_get[] = {

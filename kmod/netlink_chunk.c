@@ -288,7 +288,7 @@ int r3map_netlink_store_open(struct sk_buff *skb, struct genl_info *info)
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	/* The handler runs in the sender's process, as chunk_find_lock() has seen. */
-	file = r3map_store_open(&dev->managed->store);
+	file = r3map_store_reopen(dev->managed->store.file);
 	if (IS_ERR(file)) {
 		err = PTR_ERR(file);
 		goto unlock;

@@ -332,7 +332,14 @@ static int parse_managed(struct genl_info *info, struct r3map_device_config *con
 		GENL_SET_ERR_MSG(info, "of CHUNK and STORE one is missing");
 		return -EINVAL;
 	}
+	if (!info->attrs[R3MAP_A_DEVICE_MAP] != !info->attrs[R3MAP_A_DEVICE_MAP_REGION]) {
+		GENL_SET_ERR_MSG(info, "of MAP and MAP_REGION one is missing");
+		return -EINVAL;
+	}
+	config->map = -1;
 	if (!p->chunk) {
+		if (info->attrs[R3MAP_A_DEVICE_MAP])
+			return refuse(info, R3MAP_A_DEVICE_MAP, "MAP is for managed devices");
 		if (info->attrs[R3MAP_A_DEVICE_FLUSH])
 			return refuse(info, R3MAP_A_DEVICE_FLUSH, "FLUSH is for managed devices");
 		return 0;
@@ -345,6 +352,10 @@ static int parse_managed(struct genl_info *info, struct r3map_device_config *con
 		return refuse(info, R3MAP_A_DEVICE_TRANSPORT,
 			      "a managed device has no payload to transport");
 	config->store = nla_get_u32(info->attrs[R3MAP_A_DEVICE_STORE]);
+	if (info->attrs[R3MAP_A_DEVICE_MAP]) {
+		config->map = nla_get_u32(info->attrs[R3MAP_A_DEVICE_MAP]);
+		config->map_region = nla_get_u64(info->attrs[R3MAP_A_DEVICE_MAP_REGION]);
+	}
 	return 0;
 }
 
@@ -484,6 +495,16 @@ int r3map_netlink_device_sync(struct sk_buff *skb, struct genl_info *info)
 
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
+	if (dev->managed) {
+		/* What will be at the backend must be on the disk of the store before. */
+		mutex_unlock(&dev->lock);
+		err = r3map_managed_save(dev->managed);
+		mutex_lock(&dev->lock);
+		if (err) {
+			GENL_SET_ERR_MSG(info, "the store cannot be written to its disk");
+			goto unlock;
+		}
+	}
 	/* Made first: what has been asked for must be told. */
 	err = -ENOMEM;
 	reply = genlmsg_new(nla_total_size_64bit(sizeof(u64)), GFP_NOIO);

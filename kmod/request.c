@@ -80,6 +80,7 @@ struct r3map_request *r3map_request_new(struct r3map_device *dev, struct bio *bi
 	request->issued = false;
 	request->owner = false;
 	request->counted = false;
+	request->saved = false;
 	request->area = 0;
 	if (bio->bi_opf & REQ_PREFLUSH) {
 		/* A flush of its own, or one before the data: the write follows when it is done. */

@@ -46,6 +46,7 @@ struct r3map_request {
 	bool issued;			/* a helper was given it before */
 	bool owner;			/* of the chunks of its range that are not local yet */
 	bool counted;			/* as a hit or a miss */
+	bool saved;			/* a flush: the store is on disk, the helper is next */
 	s32 error;			/* of the completion */
 	u32 bytes;			/* of the completion */
 };

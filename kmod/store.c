@@ -18,15 +18,16 @@
 #include "compat.h"
 #include "store.h"
 
-/* Another struct file of the same: what the helper does to the flags of its own is its affair. */
-static struct file *store_reopen(const struct file *file)
+struct file *r3map_store_reopen(const struct file *file)
 {
 	return dentry_open(&file->f_path, O_RDWR | O_LARGEFILE, current_cred());
 }
 
-struct file *r3map_store_open(const struct r3map_store *store)
+bool r3map_store_usable(const struct file *file)
 {
-	return store_reopen(store->file);
+	/* Secret memory is a regular file, too, but not to be read here, and cannot be. */
+	return S_ISREG(file_inode(file)->i_mode) && file->f_mode & FMODE_READ &&
+	       file->f_mode & FMODE_WRITE && file->f_op->read_iter && file->f_op->write_iter;
 }
 
 int r3map_store_init(struct r3map_store *store, int fd, u64 size, struct netlink_ext_ack *extack)
@@ -38,9 +39,7 @@ int r3map_store_init(struct r3map_store *store, int fd, u64 size, struct netlink
 		NL_SET_ERR_MSG(extack, "STORE is not an open file");
 		return -EBADF;
 	}
-	/* Secret memory is a regular file, too, but not to be read here, and cannot be. */
-	if (!S_ISREG(file_inode(file)->i_mode) || !(file->f_mode & FMODE_READ) ||
-	    !(file->f_mode & FMODE_WRITE) || !file->f_op->read_iter || !file->f_op->write_iter) {
+	if (!r3map_store_usable(file)) {
 		NL_SET_ERR_MSG(extack, "STORE is not a memfd or regular file, open for both ways");
 		fput(file);
 		return -EINVAL;
@@ -50,7 +49,7 @@ int r3map_store_init(struct r3map_store *store, int fd, u64 size, struct netlink
 		fput(file);
 		return -EINVAL;
 	}
-	own = store_reopen(file);
+	own = r3map_store_reopen(file);
 	fput(file);
 	if (IS_ERR(own)) {
 		NL_SET_ERR_MSG(extack, "STORE cannot be opened again");

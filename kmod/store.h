@@ -31,8 +31,13 @@ struct r3map_store {
  */
 int r3map_store_init(struct r3map_store *store, int fd, u64 size, struct netlink_ext_ack *extack);
 void r3map_store_exit(struct r3map_store *store);
-/* Another struct file of it, or an ERR_PTR. Context: sleeps. */
-struct file *r3map_store_open(const struct r3map_store *store);
+/* Is @file a memfd or a regular file, open for both ways? */
+bool r3map_store_usable(const struct file *file);
+/*
+ * Another struct file of the same, or an ERR_PTR: what a helper does to the flags of its own is its
+ * affair. Context: sleeps.
+ */
+struct file *r3map_store_reopen(const struct file *file);
 
 /*
  * The bytes at @offset into @bio, or those of @bio to there, if the pages are at hand. False: they

@@ -106,7 +106,7 @@ done; }
 	!EINVAL c new size=1M dirty=0
 	!EINVAL c new size=1M sync=1
 	!EINVAL c new size=1M errno=0
-	!EINVAL c new size=1M #40:00000000
+	!EINVAL c new size=1M #42:00000000
 	!EINVAL c new size=1M #16383:00
 	!EINVAL c new size=1M #1:00000000
 	!EINVAL c new size=1M #0:00000000
@@ -116,8 +116,9 @@ done; }
 	printf '!ERANGE,EINVAL c new size=1M backend=%01024d\n' 0
 	ill4 'c new size=1M' index flags logical_block physical_block io_min io_opt max_io \
 		max_discard max_zeroes discard_granularity queues depth transport timeout park \
-		chunk store flush
+		chunk store flush map
 	ill8 'c new' size
+	ill8 'c new size=1M' map_region
 	cat <<-'END'
 
 	# the longest name that fits, and everything at once

@@ -141,6 +141,19 @@ map short $((64 * 1048576 - 4096)) memfd
 !EINVAL c new size=1M chunk=64K store=103
 !EINVAL c new size=1M chunk=64K store=104
 !EINVAL c new size=$((1048576 + 512)) chunk=64K store=105
+map m 12K memfd
+map n 8K memfd
+!EINVAL c new size=64M chunk=64K store=s map=m
+!EINVAL c new size=64M chunk=64K store=s map_region=64K
+!EINVAL c new size=64M map=m map_region=64K
+!EINVAL c new size=64M chunk=64K store=s map=m map_region=0
+!EINVAL c new size=64M chunk=64K store=s map=m map_region=32K
+!EINVAL c new size=64M chunk=64K store=s map=m map_region=96K
+!EINVAL c new size=64M chunk=64K store=s map=s map_region=64K
+!EINVAL c new size=64M chunk=64K store=s map=n map_region=64K
+!EBADF c new size=64M chunk=64K store=s map=99 map_region=64K
+!EINVAL c new size=64M chunk=64K store=s map=101 map_region=64K
+!EINVAL c new size=64M chunk=64K store=s map=103 map_region=64K
 # the smallest and the largest chunk; one that is larger than the device; a store that is larger
 c new size=64M chunk=4K store=s
 expect chunk=4K flush=remote local=0 dirty=0
@@ -156,6 +169,57 @@ c chunks
 answer ext=0:512 next=512
 c del
 await gone
+END
+
+note "a map file: what it says is so, and it says what is so"
+peer <<END
+map m 12K memfd
+# chunks 0, 1, 2 and 9 are present, and something was written to the regions of 1 and 4
+poke m 8192 1 7
+poke m 8193 1 2
+poke m 4096 1 18
+# bits behind the last mean nothing
+poke m 8194 1 255
+poke m 4098 1 255
+socket c
+socket q
+map s 1000K memfd
+c new size=1000K depth=8 backend=test: chunk=64K store=s flags=0x2e flush=durable map=m map_region=64K
+expect local=256K dirty=64K
+c chunks
+answer ext=0:64K:l,64K:64K:ld,128K:64K:l,192K:384K,576K:64K:l,640K:360K next=1000K
+q bind queue=0
+c start
+c take
+answer ext=64K:64K next=1000K
+c done ext=64K:64K
+expect dirty=0
+# the intent is on disk before the write has ended, what is there when it was synced
+spawn dd if=/dev/zero of=\$DEV bs=64K seek=3 count=1 oflag=direct status=none
+wait 0
+peek m 4096 1 26
+peek m 8192 1 7
+spawn dd if=/dev/zero of=\$DEV bs=40K seek=24 count=1 oflag=direct conv=fsync status=none
+wait 0
+peek m 4097 1 128
+peek m 8192 1 15
+peek m 8193 1 130
+# not without force, for the backend was not flushed; and then they stay
+!EAGAIN c del
+c take
+answer ext=192K:64K,960K:40K next=1000K
+c done ext=192K:64K,960K:40K
+expect dirty=0
+!EAGAIN c del
+c sync
+recv q 1
+check 0 op=flush
+q complete queue=0 seq=@seq comp=@t0:0:0
+c del
+await gone
+peek m 4096 2 0
+peek m 8192 1 15
+peek m 8193 1 130
 END
 
 note "a direct device"

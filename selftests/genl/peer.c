@@ -84,7 +84,7 @@ static const struct attr device_attrs[] = {
 	D(TIMEOUT, '4'), D(PARK, '4'), D(PARK_LEFT, '4'), D(BACKEND, 's'), D(FORCE, 'f'),
 	D(HELPER_PID, '4'), D(OPENERS, '4'), D(IN_FLIGHT, '4'), D(WAITING, '4'), D(AREA, '8'),
 	D(MEMORY, '8'), D(CHUNK, '4'), D(STORE, '4'), D(FLUSH, '4'), D(LOCAL, '8'), D(DIRTY, '8'),
-	D(SYNC, '8'), D(ERRNO, '4'), { NULL, 0, 0 },
+	D(SYNC, '8'), D(ERRNO, '4'), D(MAP, '4'), D(MAP_REGION, '8'), { NULL, 0, 0 },
 };
 
 #define Q(name, kind) { #name, R3MAP_A_QUEUE_##name, kind }
@@ -706,7 +706,8 @@ static uint64_t attr_value(const struct attr *table, const struct attr *attr, co
 		n = named(states, COUNT(states), word);
 	if (device && attr->type == R3MAP_A_DEVICE_FLUSH)
 		n = named(flushes, COUNT(flushes), word);
-	if (device && attr->type == R3MAP_A_DEVICE_STORE && area_find(word))
+	if (device && (attr->type == R3MAP_A_DEVICE_STORE || attr->type == R3MAP_A_DEVICE_MAP) &&
+	    area_find(word))
 		n = area_find(word)->fd;
 	if (device && attr->type == R3MAP_A_DEVICE_TRANSPORT)
 		n = !strcmp(word, "shared") ? R3MAP_TRANSPORT_SHARED :

@@ -281,6 +281,8 @@ enum r3map_a_device {
 	R3MAP_A_DEVICE_DIRTY,		/* u64: bytes in chunks that are dirty or taken; managed */
 	R3MAP_A_DEVICE_SYNC,		/* u64: number of a DEVICE_SYNC */
 	R3MAP_A_DEVICE_ERRNO,		/* u32: event SYNCED: 0, or an errno */
+	R3MAP_A_DEVICE_MAP,		/* u32: the store's map file, a descriptor as STORE (N) */
+	R3MAP_A_DEVICE_MAP_REGION,	/* u64: bytes for each bit of its intents (N) */
 
 	__R3MAP_A_DEVICE_MAX,
 	R3MAP_A_DEVICE_MAX = __R3MAP_A_DEVICE_MAX - 1,

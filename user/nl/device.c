@@ -61,6 +61,8 @@ const struct device_attr device_attrs[__R3MAP_A_DEVICE_MAX] = {
 	ATTR(DIRTY, U64, dirty),
 	ATTR(SYNC, U64, sync),
 	ATTR(ERRNO, U32, sync_errno),
+	ATTR(MAP, U32, map),
+	ATTR(MAP_REGION, U64, map_region),
 };
 
 static int device_put(struct nl_msg *msg, int attr, const struct device *device)

@@ -39,6 +39,8 @@ struct device {
 	uint64_t area, memory;	/* bytes */
 	uint32_t chunk;		/* bytes; managed devices, and so the next ones */
 	uint32_t store;		/* descriptor */
+	uint32_t map;		/* descriptor */
+	uint64_t map_region;	/* bytes */
 	uint32_t flush;		/* enum r3map_flush */
 	uint64_t local, dirty;	/* bytes */
 	uint64_t sync;		/* number of a DEVICE_SYNC */
