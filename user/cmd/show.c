@@ -1,26 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * r3map show: everything about one device, its state in words.
+ * r3map show: everything about one device, its state in words; how far a managed one is.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 #include "cmd/cmd.h"
 #include "lib/error.h"
 #include "lib/json.h"
+#include "lib/loop.h"
+#include "lib/progress.h"
 #include "lib/size.h"
+#include "nl/chunks.h"
 #include "nl/control.h"
 #include "nl/device.h"
+#include "show/picture.h"
 
 struct show_options {
 	bool json;
+	bool map;
+	bool watch;
 };
 
 static const struct show_options show_defaults = { .json = false };
 
 static const struct opt show_opts[] = {
 	OPT_JSON(show_options),
+	{ OPT_FLAG, "map", 'm', OPT(show_options, map),
+	  .help = "of a managed device: which parts are local, as a picture" },
+	{ OPT_FLAG, "watch", 'w', OPT(show_options, watch),
+	  .help = "of a managed device: how far it is, each second, until all of it is local and written back" },
 	{ OPT_END },
 };
 
@@ -142,6 +153,48 @@ static int show_text(const struct device *d)
 	return fflush(stdout) == EOF ? -errno : 0;
 }
 
+static int show_map(struct control *control, const struct device *device, bool json,
+		    struct error *error)
+{
+	const struct chunks chunks = {
+		.control = control,
+		.index = device->index,
+		.generation = device->generation,
+		.chunk = device->chunk,
+	};
+
+	return picture_print(&chunks, device->size, json, error);
+}
+
+/* A line a second, until nothing is left to do or the device is gone. */
+static int show_watch(struct control *control, struct device *device, struct error *error)
+{
+	const uint64_t generation = device->generation;
+	char more[SIZE_TEXT + 64], a[SIZE_TEXT];
+	struct progress progress;
+	int err = 0;
+
+	progress_init(&progress, stdout);
+	while (!err) {
+		*more = '\0';
+		if (device->dirty)
+			snprintf(more, sizeof(more), "; %s to be written back",
+				 size_format(device->dirty, a));
+		if (device->state != R3MAP_STATE_LIVE)
+			snprintf(more + strlen(more), sizeof(more) - strlen(more), "; it is %s",
+				 device_state_name(device->state));
+		progress_show(&progress, device->local, device->size, loop_now(), more);
+		if (device->local >= device->size && !device->dirty)
+			break;
+		nanosleep(&(struct timespec){ .tv_sec = 1 }, NULL);
+		err = device_get(control, device->index, device, error);
+		if (!err && device->generation != generation && !device->helper_pid)
+			err = error_set(error, -ESTALE, "it is another device now");
+	}
+	progress_end(&progress);
+	return err;
+}
+
 static int show_run(const void *settings, int argc, char **argv, struct error *error)
 {
 	const struct show_options *options = settings;
@@ -151,16 +204,27 @@ static int show_run(const void *settings, int argc, char **argv, struct error *e
 	int err;
 
 	(void)argc;
+	if (options->watch && (options->json || options->map)) {
+		error_set(error, -EINVAL, "--watch is for people: leave out --json and --map");
+		return EXIT_USAGE;
+	}
 	if (device_index(argv[0], &index, error))
 		return EXIT_USAGE;
 	err = control_open(&control, error);
 	if (err)
 		return err;
 	err = device_get(control, index, &device, error);
+	if (!err && (options->map || options->watch) && !(device.present & DEVICE_HAS(CHUNK)))
+		err = error_set(error, -EOPNOTSUPP,
+				"/dev/r3map%" PRIu32 " is not managed: nothing of it is kept here", index);
+	if (!err && options->map)
+		err = show_map(control, &device, options->json, error);
+	else if (!err && options->watch)
+		err = show_watch(control, &device, error);
+	else if (!err)
+		err = options->json ? json_print(device_json(&device), false) : show_text(&device);
 	control_close(control);
-	if (err)
-		return err;
-	return options->json ? json_print(device_json(&device), false) : show_text(&device);
+	return err;
 }
 
 const struct command command_show = {
