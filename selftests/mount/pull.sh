@@ -27,6 +27,11 @@ at_ready 6291456 --order "$TEST_DIR/order"
 # backwards by steps of 4 MiB, each from its start
 at_ready 4194304 --order reverse
 
+# and it is shown
+r3map mount --managed --no-part-scan --pull-first 1G --progress --run true "$backend" \
+	2>"$TEST_DIR/progress"
+tail -n 1 "$TEST_DIR/progress" | grep -q '^100% ' || fail "said: $(cat "$TEST_DIR/progress")"
+
 # a limit on the rate is one: 2 MiB of data a second, six in all
 device_mount --managed --no-part-scan --pull-rate 2M "$backend"
 begin=$SECONDS

@@ -57,6 +57,8 @@ static const struct opt mount_opts[] = {
 	{ OPT_FLAG, "read-only", 'r', M(read_only), .help = "refuse writes" },
 	{ OPT_FLAG, "managed", 'm', M(managed),
 	  .help = "keep the region in a local store: pulled in the background, written back later" },
+	{ OPT_STRING, "store", 0, M(store), .value = "FILE",
+	  .help = "with --managed: keep the region in FILE, and what is known of it in FILE.map, for the next mount, too" },
 	{ OPT_SIZE32, "chunk-size", 0, M(chunk), .value = "SIZE", .min = R3MAP_MIN_CHUNK,
 	  .max = R3MAP_MAX_CHUNK,
 	  .help = "with --managed: what is fetched and written back at once, a power of two (default: 64K, more for huge regions)" },
@@ -73,6 +75,8 @@ static const struct opt mount_opts[] = {
 	  .help = "with --managed: the device is ready once so much was pulled (default: 0)" },
 	{ OPT_SIZE64, "pull-rate", 0, M(pull_push.pull_rate), .value = "SIZE",
 	  .help = "with --managed: pull no more than so much a second, 0: no limit (default: 0)" },
+	{ OPT_FLAG, "progress", 0, M(progress),
+	  .help = "with --managed: show how far the pull is" },
 	{ OPT_U32, "push-workers", 0, M(pull_push.push_workers), .value = "N", .min = 1,
 	  .max = 65536, .help = "with --managed: writes to the backend at a time (default: 32)" },
 	{ OPT_TIME, "push-interval", 0, M(pull_push.push_interval), .value = "TIME",
@@ -128,7 +132,8 @@ static void mount_details(FILE *to)
 /* Was anything said that only a managed mount has? */
 static bool mount_is_managed(const struct mount_options *options)
 {
-	return options->chunk != mount_defaults.chunk || options->flush != mount_defaults.flush ||
+	return options->store || options->progress || options->chunk != mount_defaults.chunk ||
+	       options->flush != mount_defaults.flush ||
 	       memcmp(&options->pull_push, &mount_defaults.pull_push, sizeof(options->pull_push));
 }
 
@@ -155,7 +160,15 @@ static int mount_run(const void *settings, int argc, char **argv, struct error *
 		return EXIT_USAGE;
 	}
 	if (!options->managed && !options->recover && mount_is_managed(options)) {
-		error_set(error, -EINVAL, "--chunk-size, --flush, --order, --record-order and all of --pull and --push are for --managed");
+		error_set(error, -EINVAL, "--store, --progress, --chunk-size, --flush, --order, --record-order and all of --pull and --push are for --managed");
+		return EXIT_USAGE;
+	}
+	if (options->daemon && options->progress) {
+		error_set(error, -EINVAL, "--progress has nobody to show it to with --daemon: see r3map show --watch");
+		return EXIT_USAGE;
+	}
+	if (options->recover && options->store) {
+		error_set(error, -EINVAL, "--store and --recover exclude each other: a device keeps its store");
 		return EXIT_USAGE;
 	}
 	if (options->pull_push.pull_first && !options->pull_push.pull_workers) {

@@ -25,10 +25,12 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/notify.h"
+#include "lib/progress.h"
 #include "lib/run.h"
 #include "lib/signals.h"
 #include "mount/holders.h"
 #include "mount/managed.h"
+#include "mount/mapfile.h"
 #include "mount/mount.h"
 #include "mount/node.h"
 #include "mount/parameters.h"
@@ -57,10 +59,13 @@ struct mount {
 	struct worker *workers;
 	uint32_t workers_used;
 	struct managed managed;		/* if device.chunk is not 0 */
+	struct mapfile mapfile;		/* of a new device with --store */
 
 	struct loop *loop;
 	struct loop_source signals, news, child;
 	struct loop_timer retry;
+	struct loop_timer look;		/* for --progress */
+	struct progress progress;
 	pid_t child_pid;		/* 0: there is none, or it has ended */
 	int status;			/* exit status of the program */
 
@@ -160,6 +165,34 @@ static void mount_retry(struct loop_timer *timer)
 
 	if (m->unmounting)
 		mount_delete(m, false);
+}
+
+/* --- how far the pull is --- */
+
+#define LOOK	1000000000ULL	/* ns */
+
+/* False: there is nothing more to show. */
+static bool mount_progress(struct mount *m)
+{
+	struct error error = { 0 };
+	struct device now;
+
+	if (!m->options->progress || !m->device.chunk ||
+	    device_get(m->control, m->device.index, &now, &error))
+		return false;
+	progress_show(&m->progress, now.local, now.size, loop_now(), "");
+	if (now.local < now.size)
+		return true;
+	progress_end(&m->progress);
+	return false;
+}
+
+static void mount_look(struct loop_timer *timer)
+{
+	struct mount *m = (struct mount *)((char *)timer - offsetof(struct mount, look));
+
+	if (mount_progress(m))
+		loop_timer_set(m->loop, timer, loop_now() + LOOK);
 }
 
 /* --- what wakes the main thread --- */
@@ -263,13 +296,40 @@ static void mount_news(struct loop_source *source, uint32_t events)
 
 /* --- the way up --- */
 
+/* The files of a store that outlives the mount. */
+static int mount_store_file(struct mount *m, struct device *in, struct error *error)
+{
+	const char *path = m->options->store, *backend = m->backend->name;
+	struct mapfile *mapfile = &m->mapfile;
+	int fd, err;
+
+	err = mapfile_open(mapfile, path, in->size, backend, error);
+	if (!err)
+		err = parameters_managed(m->options, m->backend, mapfile->chunk, in, error);
+	if (!err && !mapfile->found)
+		err = mapfile_make(mapfile, path, in->size, in->chunk, backend, error);
+	if (err)
+		return err;
+	in->map = (uint32_t)mapfile->fd;
+	in->map_region = mapfile->region;
+	in->present |= DEVICE_HAS(MAP) | DEVICE_HAS(MAP_REGION);
+	fd = mapfile->store;
+	mapfile->store = -1;
+	return store_map(&m->managed.store, fd, in->size, error);
+}
+
 /* The store of a new managed device, and what the module needs to know of it. */
 static int mount_store(struct mount *m, struct device *in, struct error *error)
 {
-	int err = parameters_managed(m->options, m->backend, in, error);
+	int err;
 
-	if (!err)
-		err = store_new(&m->managed.store, in->size, error);
+	if (m->options->store) {
+		err = mount_store_file(m, in, error);
+	} else {
+		err = parameters_managed(m->options, m->backend, 0, in, error);
+		if (!err)
+			err = store_new(&m->managed.store, in->size, error);
+	}
 	if (err)
 		return err;
 	in->store = (uint32_t)m->managed.store.fd;
@@ -407,6 +467,8 @@ static int mount_sources(struct mount *m, struct error *error)
 	m->news.fd = events_fd(m->events);
 	m->news.ready = mount_news;
 	m->retry.fire = mount_retry;
+	m->look.fire = mount_look;
+	progress_init(&m->progress, stderr);
 	err = signals_watch(m->loop, &m->signals, error);
 	if (err)
 		return err;
@@ -443,6 +505,7 @@ static int mount_first(struct mount *m, struct error *error)
 {
 	const uint64_t first = m->options->pull_push.pull_first;
 	struct pollfd pollfd = { .fd = m->signals.fd, .events = POLLIN };
+	unsigned int looks = 0;
 
 	if (!m->device.chunk || !first)
 		return 0;
@@ -453,6 +516,8 @@ static int mount_first(struct mount *m, struct error *error)
 				return error->code;
 			}
 		}
+		if (looks++ % (LOOK / 1000000 / FIRST_LOOK) == 0)
+			mount_progress(m);
 		if (poll(&pollfd, 1, FIRST_LOOK) > 0)
 			return error_set(error, -EINTR,
 					 "interrupted before the first %" PRIu64 " bytes were there", first);
@@ -533,6 +598,7 @@ static int mount_ready(struct mount *m, int pipe, int log, struct error *error)
 	if (pipe >= 0 && notify_ready(pipe, line, log))
 		return error_set(error, -EPIPE, "whoever waited for %s is gone: it is given up",
 				 m->path);
+	mount_look(&m->look);
 	return 0;
 }
 
@@ -569,6 +635,7 @@ static void mount_down(struct mount *m, int status, const struct error *error)
 		_exit(status);
 	}
 	store_close(&m->managed.store);
+	mapfile_close(&m->mapfile);
 	control_close(m->managed.chunks.control);
 	if (m->backend)
 		backend_close(m->backend);
@@ -582,7 +649,12 @@ static void mount_down(struct mount *m, int status, const struct error *error)
 
 int mount_serve(const struct mount_options *options, const char *backend, struct error *error)
 {
-	struct mount m = { .options = options, .signals.fd = -1, .managed = { .store.fd = -1, .record = -1 } };
+	struct mount m = {
+		.options = options,
+		.signals.fd = -1,
+		.managed = { .store.fd = -1, .record = -1 },
+		.mapfile = { .fd = -1, .store = -1 },
+	};
 	int pipe = -1, log = -1;
 	int err = 0;
 

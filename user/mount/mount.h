@@ -42,6 +42,8 @@ struct mount_options {
 	bool managed;
 	uint32_t chunk;		/* bytes, or MOUNT_AUTO */
 	int flush;		/* enum mount_flush */
+	bool progress;		/* of the pull, on stderr */
+	const char *store;	/* file that outlives the mount, or NULL: memory */
 	struct managed_options pull_push;
 };
 

@@ -224,12 +224,18 @@ static uint32_t parameters_chunk(uint64_t size)
 }
 
 int parameters_managed(const struct mount_options *options, const struct backend *backend,
-		       struct device *device, struct error *error)
+		       uint32_t found, struct device *device, struct error *error)
 {
 	const struct backend_info *info = &backend->info;
 	uint32_t chunk = options->chunk;
 
-	if (chunk == MOUNT_AUTO) {
+	if (found && chunk != MOUNT_AUTO && chunk != found)
+		return error_set(error, -EINVAL,
+				 "%s has chunks of %" PRIu32 " bytes: leave out --chunk-size",
+				 options->store, found);
+	if (found) {
+		chunk = found;
+	} else if (chunk == MOUNT_AUTO) {
 		chunk = parameters_chunk(device->size);
 		while (info->max_io && chunk > info->max_io)
 			chunk /= 2;

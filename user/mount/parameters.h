@@ -25,11 +25,11 @@ int parameters_recoverable(const struct device *device, struct error *error);
 int parameters_attach(const struct mount_options *options, const struct backend *backend,
 		      struct device *device, struct error *error);
 /*
- * Fills in the chunk of a managed device that parameters_new() has made. 0, or -EINVAL with a
- * sentence.
+ * Fills in the chunk of a managed device that parameters_new() has made; @found: that of the store
+ * that was there, or 0. 0, or -EINVAL with a sentence.
  */
 int parameters_managed(const struct mount_options *options, const struct backend *backend,
-		       struct device *device, struct error *error);
+		       uint32_t found, struct device *device, struct error *error);
 /*
  * Bytes of the payload area of each queue of @device; 0 with the inline transport. @waits:
  * backend's.

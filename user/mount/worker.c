@@ -79,7 +79,12 @@ static void slot_fetched(struct slot *slot, int error)
 
 static void slot_flushed(struct managed_flush *flush, int error)
 {
-	slot_answer((struct slot *)((char *)flush - offsetof(struct slot, flush)), error);
+	struct slot *slot = (struct slot *)((char *)flush - offsetof(struct slot, flush));
+	struct worker *worker = slot->io.owner;
+
+	slot_answer(slot, error);
+	/* At once: the module takes whatever is told to be pushed before this for flushed, too. */
+	worker_send(worker);
 }
 
 static void slot_done(struct backend_io *io, int error)
