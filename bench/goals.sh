@@ -131,13 +131,16 @@ fi
 		| | against | goal | reached | met |
 		| --- | --- | ---: | ---: | --- |
 		END
-		goals_server "fio with libnbd: random read, depth 64" fio-randread-qd64 1.5
-		goals_server "fio with libnbd: random write, depth 64" fio-randwrite-qd64 1.5
 		for how in "" -tls; do
+			goals_server "fio with libnbd: random read, depth 64${how:+, TLS}" "fio-randread-qd64$how" 1.5
+			goals_server "fio with libnbd: random write, depth 64${how:+, TLS}" "fio-randwrite-qd64$how" 1.5
 			goals_server "4K random read, depth 64${how:+, TLS}" "randread-qd64$how" 1.5
 			goals_server "4K random write, depth 64${how:+, TLS}" "randwrite-qd64$how" 1.5
-			goals_copy "$server" "nbdcopy out, MB${how:+, TLS}" "copy-out$how"
-			goals_copy "$server" "nbdcopy in, MB${how:+, TLS}" "copy-in$how"
+			for connections in "" -c1 -c4; do
+				text="nbdcopy${connections:+ -C ${connections#-c}}"
+				goals_copy "$server" "$text out, MB${how:+, TLS}" "copy-out$connections$how"
+				goals_copy "$server" "$text in, MB${how:+, TLS}" "copy-in$connections$how"
+			done
 			awk -v text="an idle connection${how:+, TLS}" \
 				-v a="$(goals_median "$server" r3map-mem "idle$how")" 'BEGIN {
 				printf "| %s | | < 64 KiB | %.1f KiB | %s |\n", text, a,

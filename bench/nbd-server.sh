@@ -5,7 +5,8 @@
 #
 # Unlike the others it is asked on the host, of servers and clients that are
 # processes, over unix sockets: the servers on one CPU, the client on another,
-# or, with BENCH_UNBOUND=1, all of them wherever the scheduler puts them.
+# or, with BENCH_UNBOUND=1, all of them wherever the scheduler puts them; with
+# BENCH_FIRST=1 before everything else that wants to run there.
 # All have the same data, none of it zeroes, and get the same client in turn
 # (a case: every subject; then the next repetition). "cpu" is the
 # processor time of the server process, threads and system calls included,
@@ -20,7 +21,9 @@ export TMPDIR=/dev/shm
 
 SUBJECTS_ALL="r3map-mem nbdkit-memory nbdkit-malloc r3map-file nbdkit-file qemu-nbd"
 CASES_ALL="randread-qd1 randwrite-qd1 randread-qd64 randwrite-qd64 randread-qd64-c4
-	randwrite-qd64-c4 fio-randread-qd64 fio-randwrite-qd64 copy-out copy-in idle"
+	randwrite-qd64-c4 fio-randread-qd64 fio-randwrite-qd64 copy-out copy-out-c1 copy-out-c4
+	copy-in copy-in-c1 copy-in-c4 idle"
+COPY_BYTES=262144	# of a request of nbdcopy
 RUNTIME=${BENCH_RUNTIME%ms}
 IDLE=500
 R3MAP=${BENCH_R3MAP:-$BENCH_DIR/../user/r3map}
@@ -39,6 +42,9 @@ cpus=$(nproc)
 client=() server=()
 if [ "$cpus" -gt 1 ] && [ "${BENCH_UNBOUND:-0}" = 0 ]; then
 	client=(taskset -c $((cpus - 2))) server=(taskset -c $((cpus - 1)))
+fi
+if [ "${BENCH_FIRST:-0}" = 1 ]; then
+	client+=(chrt -f 1) server+=(chrt -f 1)
 fi
 
 # server_start NAME COMMAND...: on the socket BENCH_TMP/NAME
@@ -101,12 +107,16 @@ random()
 	cost "$1" "$2" "$3" $counted
 }
 
-# by_fio SUBJECT CASE REP randread|randwrite: another client, libnbd's
+# by_fio SUBJECT CASE REP randread|randwrite: another client, libnbd's. fio does not let it take the
+# name of a folder from a URI, so the certificates are where libnbd looks for those of
+# anybody but root, which this then is not
 by_fio()
 {
-	local before after ios ms
+	local before after ios ms bare=${uri/tls-certificates=*&/}
+	local -a fio=(fio)
+	[ "$bare" = "$uri" ] || fio=(env "HOME=$BENCH_TMP/home" unshare --user fio)
 	before=$("$BENCH_LOAD" cpu "$pid")
-	"${client[@]}" fio --name=x --ioengine=nbd --uri="$uri" --rw="$4" --bs=4k --iodepth=64 \
+	"${client[@]}" "${fio[@]}" --name=x --ioengine=nbd --uri="$bare" --rw="$4" --bs=4k --iodepth=64 \
 		--randrepeat=0 --norandommap --time_based --runtime="${RUNTIME}ms" \
 		--output-format=json >"$BENCH_TMP/fio" || bench_die "$1 $2: fio failed"
 	after=$("$BENCH_LOAD" cpu "$pid")
@@ -116,18 +126,22 @@ by_fio()
 	cost "$1" "$2" "$3" "$ios" "($ms / 1000)" "($after - $before)"
 }
 
-# copy SUBJECT CASE REP FROM TO
+# copy SUBJECT CASE REP FROM TO CONNECTIONS: at most so many; without, as nbdcopy likes
 copy()
 {
 	local before after start end bytes
+	local -a nbdcopy=(nbdcopy --request-size="$COPY_BYTES")
+	[ -z "$6" ] || nbdcopy+=(--connections="$6" --threads="$6")
 	bytes=$(stat -c %s "$BENCH_TMP/disk")
 	before=$("$BENCH_LOAD" cpu "$pid")
 	start=$(date +%s%N)
-	"${client[@]}" nbdcopy "$4" "$5" || bench_die "$1 $2: nbdcopy failed"
+	"${client[@]}" "${nbdcopy[@]}" "$4" "$5" || bench_die "$1 $2: nbdcopy failed"
 	end=$(date +%s%N)
 	after=$("$BENCH_LOAD" cpu "$pid")
 	bench_result "$1" "$2" mbps_cpu "$3" \
 		"$(awk "BEGIN { printf \"%.1f\", $bytes / 1e6 / ($after - $before) }")"
+	bench_result "$1" "$2 request" cpu_us "$3" \
+		"$(awk "BEGIN { printf \"%.2f\", ($after - $before) / $bytes * $COPY_BYTES * 1e6 }")"
 	bench_result "$1" "$2 rate" mbps "$3" \
 		"$(awk "BEGIN { printf \"%.1f\", $bytes * 1e3 / ($end - $start) }")"
 }
@@ -161,19 +175,18 @@ idle()
 # ask SUBJECT CASE plain|tls REP
 ask()
 {
-	local told=$2
+	local told=$2 connections=''
+	case $2 in *-c[14]) connections=${2##*-c} ;; esac
 	target "$1" "$3"
 	[ "$3" = plain ] || told=$2-tls
 	case $2 in
 	randread-qd1) random "$1" "$told" "$4" read 1 1 ;;
 	randwrite-qd1) random "$1" "$told" "$4" write 1 1 ;;
-	randread-qd64) random "$1" "$told" "$4" read 64 1 ;;
-	randwrite-qd64) random "$1" "$told" "$4" write 64 1 ;;
-	randread-qd64-c4) random "$1" "$told" "$4" read 64 4 ;;
-	randwrite-qd64-c4) random "$1" "$told" "$4" write 64 4 ;;
+	randread-qd64*) random "$1" "$told" "$4" read 64 "${connections:-1}" ;;
+	randwrite-qd64*) random "$1" "$told" "$4" write 64 "${connections:-1}" ;;
 	fio-*-qd64) by_fio "$1" "$told" "$4" "$(cut -d- -f2 <<<"$2")" ;;
-	copy-out) copy "$1" "$told" "$4" "$uri" null: ;;
-	copy-in) copy "$1" "$told" "$4" "$BENCH_TMP/disk" "$uri" ;;
+	copy-out*) copy "$1" "$told" "$4" "$uri" null: "$connections" ;;
+	copy-in*) copy "$1" "$told" "$4" "$BENCH_TMP/disk" "$uri" "$connections" ;;
 	idle) idle "$1" "$told" "$4" ;;
 	*) bench_die "unknown case '$2': give some of: ${CASES_ALL//[[:space:]]/ }" ;;
 	esac
@@ -186,6 +199,8 @@ mapfile -t cases < <(bench_cases $CASES_ALL)
 BENCH_SIZE=${BENCH_HOST_SIZE:-1G}
 
 "$BENCH_DIR/../selftests/lib/certificates.sh" "$BENCH_TMP/certificates"
+mkdir -p "$BENCH_TMP/home/.config/pki"
+ln -s "$BENCH_TMP/certificates/good" "$BENCH_TMP/home/.config/pki/libnbd"
 head -c "$BENCH_SIZE" /dev/urandom >"$BENCH_TMP/disk"
 for subject in "${subjects[@]}"; do
 	server_up "$subject"
@@ -197,7 +212,6 @@ for ((rep = 1; rep <= BENCH_REPS; rep++)); do
 		# as many threads as nbdkit starts for this are a burden once; it hardly varies
 		[ "$case" != idle ] || [ "$rep" = 1 ] || continue
 		for how in plain tls; do
-			case $case-$how in fio-*-tls) continue ;; esac
 			for subject in "${subjects[@]}"; do
 				ask "$subject" "$case" "$how" "$rep"
 			done

@@ -28,6 +28,7 @@ run_help()
 	  --ko FILE          this module instead of the one built from kmod/
 	  --mount-options S  more options for every 'r3map mount'
 	  --unbound          nbd-server: servers and clients are not bound to a CPU each
+	  --first            nbd-server: they run before all else (SCHED_FIFO), on a busy machine
 	  --real             real time instead of virtual time
 	  --save, --no-save  keep the tables in results/ (only for a run without filters)
 	Lists are separated by commas.
@@ -36,7 +37,7 @@ run_help()
 
 questions=latency-throughput,attach,helper-cpu,nbd-server
 subjects='' cases='' reps=3 runtime=100 kernel=6.12 program='' ko='' options=''
-save='' full=1 unbound=0 clock=(--icount) command="bench/run.sh $*"
+save='' full=1 unbound=0 first=0 clock=(--icount) command="bench/run.sh $*"
 while [ $# -gt 0 ]; do
 	case $1 in
 	--questions | --subjects | --cases | --reps | --runtime | --kernel | --r3map | --ko | --mount-options)
@@ -52,6 +53,7 @@ while [ $# -gt 0 ]; do
 	--ko) ko=$(realpath "$2") full=0; shift 2 ;;
 	--mount-options) options=$2 full=0; shift 2 ;;
 	--unbound) unbound=1; shift ;;
+	--first) first=1; shift ;;
 	--real) clock=() full=0; shift ;;
 	--save) save=1; shift ;;
 	--no-save) save=0; shift ;;
@@ -122,8 +124,8 @@ run_host()
 		"$here/nbd-load.c" "$top/build/libr3map.a" \
 		$(pkg-config --libs libnl-3.0 libnl-genl-3.0 liburing libcjson gnutls)
 	BENCH_SUBJECTS=${subjects//,/ } BENCH_CASES=$cases BENCH_REPS=$reps \
-		BENCH_RUNTIME=${runtime}ms BENCH_R3MAP=$program BENCH_LOAD=$load \
-		BENCH_UNBOUND=$unbound \
+		BENCH_RUNTIME=${runtime}ms BENCH_R3MAP=$program BENCH_UNBOUND=$unbound BENCH_FIRST=$first \
+		BENCH_LOAD=$load \
 		"$here/nbd-server.sh" >"$tmp/csv" && mv "$tmp/csv" "$tmp/out/nbd-server.csv" || status=$?
 }
 
