@@ -982,6 +982,44 @@ static void more_than_may_be_under_way(void **state)
 	}
 }
 
+/* Many under way, each sent by itself: see serve/gather.h. The last ones when it has closed its half. */
+static void a_client_that_sends_one_by_one(void **state)
+{
+	static const char *const names[] = { "disk", "alone", "slow" };
+	enum { COUNT = 4000, LENGTH = 100, DEPTH = 64, TURN = 16 };
+	unsigned int sent, got;
+	struct chunk chunk;
+	int headers, fd;
+	static bool seen[COUNT];
+
+	(void)state;
+	for (headers = SIMPLE; headers <= EXTENDED; headers++) {
+		fd = session(headers, names[headers]);
+		fill(data, COUNT * LENGTH, 77 + (unsigned int)headers);
+		memset(seen, 0, sizeof(seen));
+		for (sent = got = 0; got < COUNT; got++) {
+			while (sent < COUNT && sent - got < DEPTH && got % TURN == 0) {
+				wire_request(&wire, headers,
+					     headers == EXTENDED ? NBD_CMD_FLAG_PAYLOAD_LEN : 0,
+					     NBD_CMD_WRITE, sent, sent * LENGTH, LENGTH);
+				wire_put(&wire, data + sent * LENGTH, LENGTH);
+				assert_true(wire_say(fd, &wire));
+				sent++;
+			}
+			if (got == COUNT - DEPTH)
+				shutdown(fd, SHUT_WR);
+			hear_chunk(fd, headers, &chunk);
+			assert_true(!chunk.error && chunk.cookie < COUNT && !seen[chunk.cookie]);
+			seen[chunk.cookie] = true;
+		}
+		hear_end(fd, false);
+		fd = session(headers, names[headers]);
+		assert_int_equal(read_at(fd, headers, 0, 0, back, COUNT * LENGTH, NULL), 0);
+		assert_memory_equal(data, back, COUNT * LENGTH);
+		leave(fd, headers);
+	}
+}
+
 static void a_client_that_does_not_read(void **state)
 {
 	size_t before = resident(), most = 0;
@@ -1343,6 +1381,7 @@ int main(void)
 		CASE(lengths_of_64_bits),
 		CASE(cookies_are_the_clients),
 		CASE(more_than_may_be_under_way),
+		CASE(a_client_that_sends_one_by_one),
 		CASE(a_client_that_does_not_read),
 		CASE(a_client_that_goes_while_the_backend_works),
 		CASE(holes),

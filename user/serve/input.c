@@ -108,6 +108,7 @@ static size_t header_take(struct peer *peer, const char *data, size_t length)
 	} else if (call.type == NBD_CMD_DISC) {
 		peer_close(peer);
 	} else {
+		peer->gather.came++;
 		peer->large_writes = call.type == NBD_CMD_WRITE && call.length >= WRITE_LARGE;
 		request_begin(peer, &call);
 	}
@@ -241,6 +242,7 @@ void input_read(struct peer *peer)
 	int rounds = READ_ROUNDS;
 	bool more = true;
 
+	gather_stop(peer);
 	while (more && rounds-- && input_may_read(peer))
 		more = peer_fill(peer);
 	/* epoll does not know of what TLS has decrypted already. */

@@ -61,6 +61,7 @@ void peer_die(struct peer *peer, const char *format, ...)
 	peer->dead = true;
 	loop_remove(peer->thread->loop, &peer->source);
 	loop_timer_cancel(peer->thread->loop, &peer->timer);
+	gather_stop(peer);
 	shutdown(peer->stream.fd, SHUT_RDWR);
 	output_drop(peer);
 	if (peer->incoming) {
@@ -147,7 +148,7 @@ static void events_update(struct peer *peer)
 		return;
 	if (peer->phase == PEER_TLS && peer->stream.tls)
 		events = tls_wants_write(peer->stream.tls) ? EPOLLOUT : EPOLLIN;
-	else if (input_may_read(peer))
+	else if (input_may_read(peer) && !gather_rests(&peer->gather))
 		events = EPOLLIN;
 	if (peer->tx_full)
 		events |= EPOLLOUT;
@@ -231,6 +232,7 @@ static void peer_task(struct loop_task *task)
 {
 	struct peer *peer = (struct peer *)((char *)task - offsetof(struct peer, task));
 
+	gather_round(peer);
 	output_send(peer);
 	if (!peer->dead && peer->phase == PEER_TLS && !peer->stream.tls && !output_pending(peer))
 		tls_begin(peer);
@@ -246,6 +248,7 @@ static void peer_task(struct loop_task *task)
 		input_read(peer);
 	if (!peer->dead)
 		peer_idle_update(peer);
+	gather_rest(peer);
 	if (!peer->dead && peer->closing && !peer->requests && !output_pending(peer)) {
 		stream_bye(&peer->stream);
 		peer_die(peer, NULL);

@@ -15,6 +15,7 @@
 
 #include "lib/loop.h"
 #include "nbd/request.h"
+#include "serve/gather.h"
 #include "tls/stream.h"
 
 struct export;
@@ -64,6 +65,7 @@ struct peer {
 	struct request *incoming;	/* a WRITE whose payload is being received, or NULL */
 	uint32_t incoming_done;		/* bytes of it */
 	bool large_writes;		/* the last request was one: see input.c */
+	struct gather gather;
 	uint64_t skip;			/* bytes of a refused payload still to come */
 	char *stash;			/* what was read before the pause, or NULL */
 	size_t stash_used, stash_taken;

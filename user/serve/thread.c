@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define LOG_PREFIX "serve: "
@@ -187,6 +188,7 @@ static void *thread_run(void *context)
 	struct server_thread *thread = context;
 	int error = 0;
 
+	prctl(PR_SET_TIMERSLACK, 1000);		/* ns; what gather.c waits is not much more */
 	while (!error && !(thread->drains && (!thread->peers || !thread->drained.deadline)))
 		error = loop_once(thread->loop, UINT64_MAX);
 	if (error)

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * When to leave a client's input alone for a moment, so that more of it is there at once.
+ *
+ * A client that has many requests under way and sends each by itself makes a fast server wake up,
+ * read one, answer one. If its input rests for a moment after the answers have left, a dozen come,
+ * and are answered in one system call, which is less work for the client, too. But it must not
+ * have to wait. It does not while answers lie in the socket that it has not read: if some still do
+ * when the next ones are about to leave, there is a rest after these. If not, and there was a rest
+ * before, it may have waited, and there is none for some rounds, each time twice as many.
+ *
+ * Only unix sockets tell what has been read; to TCP that means what has arrived, and there is
+ * seldom a rest. With TLS there is enough to do that requests gather by themselves.
+ */
+#ifndef R3MAP_SERVE_GATHER_H
+#define R3MAP_SERVE_GATHER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/loop.h"
+
+struct peer;
+
+struct gather {
+	struct loop_timer timer;	/* armed: input rests */
+	uint32_t came;			/* requests, in this round */
+	bool due;			/* a rest, when the answers have left */
+	bool rested;			/* before this round */
+	uint16_t wait;			/* rounds of several requests before another try */
+	uint16_t backoff;		/* how many it was the last time */
+};
+
+static inline bool gather_rests(const struct gather *gather)
+{
+	return gather->timer.deadline;
+}
+
+/* Input has been read, and answers are about to leave: decides whether a rest is due after that. */
+void gather_round(struct peer *peer);
+/* Begins the rest that is due, if any, unless answers have still to leave. */
+void gather_rest(struct peer *peer);
+/* Ends it. */
+void gather_stop(struct peer *peer);
+
+/* gather_round()'s: were there answers that the client had left @unread? */
+void gather_judge(struct gather *gather, bool unread);
+
+#endif
