@@ -6,8 +6,8 @@
 
 . "$(dirname "$0")/../lib/test.sh"
 . "$(dirname "$0")/rc.sh"
-requires_program nbdinfo nbdcopy qemu-img qemu-io nbdkit nbd-client python3 cmp
-ktap_plan 8
+requires_program nbdinfo nbdcopy nbdsh qemu-img qemu-io nbdkit nbd-client python3 cmp
+ktap_plan 9
 
 # a file of data, holes and odd ends
 image 24M
@@ -189,6 +189,45 @@ old()
 }
 if libnbd_python; then
 	ktap_test "clients without new things" old
+
+# many under way, each sent by itself: the server lets them gather
+libnbd_shell()
+{
+	# which python3 it finds matters: the system's has its module
+	PATH=/usr/bin:$PATH nbdsh --base-allocation -u "$(uri memory)" -c - <<-'END'
+		import os
+		blocks = [os.urandom(4096) for i in range(4096)]
+		errors, back = [], {}
+		def done(error):
+		    errors.append(error.value)
+		    return 1
+		for i in range(8192):
+		    while h.aio_in_flight() >= 64:
+		        h.poll(-1)
+		    if i < 4096:
+		        buffer = nbd.Buffer.from_bytearray(bytearray(blocks[i]))
+		        h.aio_pwrite(buffer, 4096 * i, completion=done)
+		    else:
+		        back[i - 4096] = nbd.Buffer(4096)
+		        h.aio_pread(back[i - 4096], 4096 * (i - 4096), completion=done)
+		    if i == 4095:
+		        while h.aio_in_flight():
+		            h.poll(-1)
+		while h.aio_in_flight():
+		    h.poll(-1)
+		assert errors == [0] * 8192, len(errors)
+		assert all(bytes(back[i].to_bytearray()) == blocks[i] for i in range(4096))
+		h.zero(40960, 4096)
+		h.trim(65536, 65536)
+		h.flush()
+		assert h.pread(4096 + 40960 + 1, 0) == blocks[0] + bytes(40960) + blocks[11][:1]
+		extents = []
+		h.block_status(16 << 20, 0, lambda context, offset, told, error: extents.extend(told))
+		assert sum(extents[::2]) == 16 << 20 and 3 in extents[1::2], extents
+		h.shutdown()
+	END
+}
+ktap_test "nbdsh" libnbd_shell
 else
 	ktap_skip "clients without new things" "python3-libnbd is not installed"
 fi
