@@ -44,7 +44,6 @@
 #define RETRY_FIRST		(20 * MS)	/* ns: a prober of udev is gone by then */
 #define RETRY_QUIET		(2000 * MS)	/* ns for which "busy" is not worth telling */
 #define RETRY_SLOW		(1000 * MS)
-#define PUSH_IO			(1U << 20)	/* bytes of one write to the backend of a managed device */
 #define FORCE_WITHIN		(5000 * MS)	/* ns between two signals that mean force */
 
 struct mount {
@@ -280,26 +279,13 @@ static int mount_store(struct mount *m, struct device *in, struct error *error)
 /* The device is this helper's: what its pull and push need. */
 static int mount_managed(struct mount *m, struct error *error)
 {
-	const uint32_t max_io = m->backend->info.max_io;
 	struct managed *managed = &m->managed;
 	int fd, err;
 
-	managed->options = &m->options->pull_push;
-	atomic_init(&managed->missed, UINT64_MAX);
-	sem_init(&managed->first, 0, 0);
-	if (managed->options->record) {
-		managed->record = open(managed->options->record,
-				       O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
-		if (managed->record < 0)
-			return error_set(error, -errno, "cannot open %s: %s",
-					 managed->options->record, strerror(errno));
-	}
-	managed->backend = m->backend;
-	managed->size = m->device.size;
-	managed->chunk = m->device.chunk;
-	managed->max_io = max_io && max_io < PUSH_IO ? max_io : PUSH_IO;
-	if (managed->max_io < managed->chunk)
-		managed->max_io = managed->chunk;
+	err = managed_init(managed, &m->options->pull_push, m->backend, m->device.size,
+			   m->device.chunk, error);
+	if (err)
+		return err;
 	managed->chunks.index = m->device.index;
 	managed->chunks.generation = m->device.generation;
 	managed->chunks.chunk = m->device.chunk;
