@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * nl/ is everything that speaks generic netlink with r3map.ko (and, nbd.c, with nbd.ko): control (a socket for commands),
+ * nl/ is everything that speaks generic netlink with r3map.ko (and, knbd.c, with nbd.ko): control (a socket for commands),
  * device (what the DEVICE_* commands carry), events (the multicast group), queue (the hot path,
  * built by hand). Nothing outside nl/ sees a netlink message.
  *

@@ -2,19 +2,19 @@
 /*
  * The kernel's own NBD client, /dev/nbdN: its generic netlink family.
  */
-#ifndef R3MAP_NL_NBD_H
-#define R3MAP_NL_NBD_H
+#ifndef R3MAP_NL_KNBD_H
+#define R3MAP_NL_KNBD_H
 
 #include <stdint.h>
 
 struct control;
 struct error;
 
-#define NBD_ANY		UINT32_MAX
+#define KNBD_ANY		UINT32_MAX
 
 /* What a device shall be like. */
-struct nbd_setup {
-	uint32_t index;			/* or NBD_ANY: one that is free */
+struct knbd_setup {
+	uint32_t index;			/* or KNBD_ANY: one that is free */
 	uint64_t size;			/* bytes, a multiple of block */
 	uint32_t block;			/* bytes, of the logical blocks */
 	uint16_t flags;			/* NBD_FLAG_*, as a server tells them */
@@ -23,14 +23,14 @@ struct nbd_setup {
 };
 
 /* Opens a control socket of that family; -ENOENT with a sentence that says how to load the module. */
-int nbd_open(struct control **control, struct error *error);
+int knbd_open(struct control **control, struct error *error);
 /*
  * Makes /dev/nbd@index of @setup; from its return on it answers. The kernel has references of its own to
  * the sockets. 0 or a negative errno with a sentence.
  */
-int nbd_connect(struct control *control, const struct nbd_setup *setup, uint32_t *index,
+int knbd_connect(struct control *control, const struct knbd_setup *setup, uint32_t *index,
 		struct error *error);
 /* Whoever uses it gets I/O errors from now on. Returns when the device is free again. */
-int nbd_disconnect(struct control *control, uint32_t index, struct error *error);
+int knbd_disconnect(struct control *control, uint32_t index, struct error *error);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The kernel's NBD client. See nbd.h.
+ * The kernel's NBD client. See knbd.h.
  *
  * No timeout is given: what a request waits for is the backend, which has its own. When this process
  * ends, its ends of the sockets close, and the kernel fails what is under way.
@@ -16,23 +16,23 @@
 
 #include "lib/error.h"
 #include "nl/control.h"
-#include "nl/nbd.h"
+#include "nl/knbd.h"
 
 #define FREE_MS		10000	/* upper bound; somebody may be closing the device */
 
-static int nbd_no_module(struct error *error)
+static int knbd_no_module(struct error *error)
 {
 	return error_set(error, -ENOENT,
 			 "the kernel's NBD client is not loaded: %s 'modprobe nbd', or mount without --via nbd",
 			 geteuid() ? "ask root to run" : "run");
 }
 
-int nbd_open(struct control **control, struct error *error)
+int knbd_open(struct control **control, struct error *error)
 {
-	return control_open_family(control, NBD_GENL_FAMILY_NAME, nbd_no_module, error);
+	return control_open_family(control, NBD_GENL_FAMILY_NAME, knbd_no_module, error);
 }
 
-static int nbd_put_sockets(struct nl_msg *msg, const struct nbd_setup *setup)
+static int knbd_put_sockets(struct nl_msg *msg, const struct knbd_setup *setup)
 {
 	/* NLA_F_NESTED by hand: libnl sets it since 3.5 only. */
 	struct nlattr *list = nla_nest_start(msg, NBD_ATTR_SOCKETS | NLA_F_NESTED), *item;
@@ -49,17 +49,17 @@ static int nbd_put_sockets(struct nl_msg *msg, const struct nbd_setup *setup)
 	return 0;
 }
 
-static int nbd_put(struct nl_msg *msg, const struct nbd_setup *setup)
+static int knbd_put(struct nl_msg *msg, const struct knbd_setup *setup)
 {
-	if ((setup->index != NBD_ANY && nla_put_u32(msg, NBD_ATTR_INDEX, setup->index)) ||
+	if ((setup->index != KNBD_ANY && nla_put_u32(msg, NBD_ATTR_INDEX, setup->index)) ||
 	    nla_put_u64(msg, NBD_ATTR_SIZE_BYTES, setup->size) ||
 	    nla_put_u64(msg, NBD_ATTR_BLOCK_SIZE_BYTES, setup->block) ||
 	    nla_put_u64(msg, NBD_ATTR_SERVER_FLAGS, setup->flags))
 		return -ENOMEM;
-	return nbd_put_sockets(msg, setup);
+	return knbd_put_sockets(msg, setup);
 }
 
-static int nbd_reply(struct nlattr **attrs, void *data)
+static int knbd_reply(struct nlattr **attrs, void *data)
 {
 	uint32_t *index = data;
 
@@ -69,17 +69,17 @@ static int nbd_reply(struct nlattr **attrs, void *data)
 	return 0;
 }
 
-int nbd_connect(struct control *control, const struct nbd_setup *setup, uint32_t *index,
+int knbd_connect(struct control *control, const struct knbd_setup *setup, uint32_t *index,
 		struct error *error)
 {
 	struct nl_msg *msg = control_message(control, NBD_CMD_CONNECT, 0);
 	int err;
 
-	if (!msg || nbd_put(msg, setup)) {
+	if (!msg || knbd_put(msg, setup)) {
 		nlmsg_free(msg);
 		return error_set(error, -ENOMEM, "out of memory for a message");
 	}
-	err = control_request(control, msg, NBD_ATTR_MAX, nbd_reply, index, error);
+	err = control_request(control, msg, NBD_ATTR_MAX, knbd_reply, index, error);
 	if (err == -EBUSY)
 		return error_set(error, err,
 				 "/dev/nbd%" PRIu32 " is in use: give another --index, or leave it out",
@@ -88,7 +88,7 @@ int nbd_connect(struct control *control, const struct nbd_setup *setup, uint32_t
 }
 
 /* It lets go of its configuration some time later if somebody is just closing it. */
-static void nbd_wait_free(uint32_t index)
+static void knbd_wait_free(uint32_t index)
 {
 	const struct timespec pause = { .tv_nsec = 1000000 };
 	char path[64];
@@ -98,7 +98,7 @@ static void nbd_wait_free(uint32_t index)
 		nanosleep(&pause, NULL);
 }
 
-int nbd_disconnect(struct control *control, uint32_t index, struct error *error)
+int knbd_disconnect(struct control *control, uint32_t index, struct error *error)
 {
 	struct nl_msg *msg = control_message(control, NBD_CMD_DISCONNECT, 0);
 	int err;
@@ -110,6 +110,6 @@ int nbd_disconnect(struct control *control, uint32_t index, struct error *error)
 	err = control_request(control, msg, 0, NULL, NULL, error);
 	if (err)
 		return error_prefix(error, "cannot disconnect /dev/nbd%" PRIu32, index);
-	nbd_wait_free(index);
+	knbd_wait_free(index);
 	return 0;
 }
