@@ -47,7 +47,7 @@ printf '%s 65536\n' $((77 * 65536)) $((5 * 65536)) $((99 * 65536)) 0 | cmp - "$T
 
 # a program says it while the mount lasts
 mkfifo "$TEST_DIR/program"
-r3map mount --managed --no-part-scan --pull-workers 4 --order - "$backend" \
+device_r3map_mount --managed --no-part-scan --pull-workers 4 --order - "$backend" \
 	<"$TEST_DIR/program" >"$TEST_DIR/path" &
 exec 3>"$TEST_DIR/program"
 wait_until 30 "the device is ready" test -s "$TEST_DIR/path"
@@ -60,10 +60,10 @@ exec 3>&-
 r3map umount "$DEV"
 
 # what makes no sense
-expect_fail r3map mount --managed --daemon --order "$TEST_DIR/nothing" "$backend"
+expect_fail device_r3map_mount --managed --daemon --order "$TEST_DIR/nothing" "$backend"
 grep -q "cannot open the order" "$TEST_DIR/stderr" || fail "it says: $(cat "$TEST_DIR/stderr")"
 echo "5M" >"$TEST_DIR/order"
-expect_fail r3map mount --managed --daemon --order "$TEST_DIR/order" "$backend"
+expect_fail device_r3map_mount --managed --daemon --order "$TEST_DIR/order" "$backend"
 grep -q "line 1 of the order" "$TEST_DIR/stderr" || fail "it says: $(cat "$TEST_DIR/stderr")"
-expect_fail r3map mount --managed --daemon --order - "$backend"
-expect_fail r3map mount --managed --daemon --pull-first 1M --pull-workers 0 "$backend"
+expect_fail device_r3map_mount --managed --daemon --order - "$backend"
+expect_fail device_r3map_mount --managed --daemon --pull-first 1M --pull-workers 0 "$backend"

@@ -393,7 +393,7 @@ static void round_run(const struct round *round, uint64_t seed, bool onlooker)
 	if (onlooker)
 		pthread_join(thread, NULL);
 	backend_channel_close(drive.channel);
-	pipeline_free(pipeline);
+	backend_close(drive.backend);
 	loop_free(drive.loop);
 	munmap(image, SIZE);
 	close(file);
@@ -481,7 +481,7 @@ static void end_is_orderly(void **unused)
 		assert_int_equal(tries[i].request.completed, 1);
 		tries[i].used = false;
 	}
-	pipeline_free(pipeline);
+	backend_close(drive.backend);
 	loop_free(drive.loop);
 	close(file);
 }
@@ -507,8 +507,10 @@ static void mistakes_are_told(void **unused)
 	assert_int_equal(loop_new(&loop), 0);
 	assert_int_equal(backend_channel_open(pipeline_region(pipeline), loop, &channel, &error),
 			 -ENOENT);
+	memset(&error, 0, sizeof(error));
+	assert_int_equal(pipeline_opened(pipeline, &error), -ENOENT);
 	assert_non_null(strstr(error.text, "cannot open the order"));
-	pipeline_free(pipeline);
+	backend_close(pipeline_region(pipeline));
 	loop_free(loop);
 }
 

@@ -6,6 +6,7 @@
 #include <semaphore.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "backend/backend.h"
@@ -19,14 +20,20 @@
 #include "mount/managed.h"
 
 struct pipeline {
+	struct backend backend;		/* the same as the first stage, from outside */
 	struct managed managed;
-	struct backend *top;		/* owns all stages */
+	struct backend *top;		/* the first stage, which owns all others */
 	struct backend *synced, *tracking, *lockable;
 
-	/* Of whoever waits for a sync, one at a time. */
-	struct managed_flush flush;
-	struct pipeline_wait *wait;
-	bool settling;
+	struct post post;		/* to the channel's thread */
+	struct post_job unlock;
+	sem_t opened;			/* posted once: the channel is open, or error is set */
+	struct error error;
+};
+
+struct pipeline_channel {
+	struct backend_channel channel;
+	struct backend_channel *top;
 };
 
 /* --- the chunk map, as pull.c and push.c see it --------------------------------------------- */
@@ -131,6 +138,90 @@ static int pipeline_stages(struct pipeline *p, const struct pipeline_options *op
 	return arbitrary_new(p->top, options->chunk, &p->top, error);
 }
 
+static void pipeline_close(struct backend *backend)
+{
+	struct pipeline *p = (struct pipeline *)backend;
+
+	backend_close(p->top);
+	store_close(&p->managed.store);
+	if (p->managed.record >= 0)
+		close(p->managed.record);
+	sem_destroy(&p->managed.first);
+	sem_destroy(&p->opened);
+	post_close(&p->post);
+	free(backend->name);
+	free(p);
+}
+
+static int channel_open(struct pipeline *p, struct loop *loop, struct backend_channel **channel,
+			struct error *error)
+{
+	struct pipeline_channel *c = calloc(1, sizeof(*c));
+	int err;
+
+	if (!c)
+		return error_set(error, -ENOMEM, "out of memory");
+	err = post_attach(&p->post, loop);
+	if (err) {
+		free(c);
+		return error_set(error, err, "cannot wait for work: %s", strerror(-err));
+	}
+	err = backend_channel_open(p->top, loop, &c->top, error);
+	if (err) {
+		post_detach(&p->post);
+		free(c);
+		return err;
+	}
+	*channel = &c->channel;
+	return 0;
+}
+
+static int pipeline_channel_open(struct backend *backend, struct loop *loop,
+				 struct backend_channel **channel, struct error *error)
+{
+	struct pipeline *p = (struct pipeline *)backend;
+	int err = channel_open(p, loop, channel, error);
+
+	if (err)
+		p->error = *error;
+	sem_post(&p->opened);
+	return err;
+}
+
+static void pipeline_channel_close(struct backend_channel *channel)
+{
+	struct pipeline *p = (struct pipeline *)channel->backend;
+
+	post_detach(&p->post);
+	backend_channel_close(((struct pipeline_channel *)channel)->top);
+	free(channel);
+}
+
+static void pipeline_submit(struct backend_channel *channel, struct backend_io *io)
+{
+	backend_submit(((struct pipeline_channel *)channel)->top, io);
+}
+
+static void pipeline_kick(struct backend_channel *channel)
+{
+	backend_kick(((struct pipeline_channel *)channel)->top);
+}
+
+static const struct backend_ops pipeline_ops = {
+	.scheme = "pipeline",
+	.close = pipeline_close,
+	.channel_open = pipeline_channel_open,
+	.channel_close = pipeline_channel_close,
+	.submit = pipeline_submit,
+	.kick = pipeline_kick,
+};
+
+static void pipeline_unlock_job(struct post_job *job)
+{
+	lockable_unlock(((struct pipeline *)((char *)job - offsetof(struct pipeline, unlock)))
+			->lockable);
+}
+
 int pipeline_new(struct backend *backend, const struct pipeline_options *options,
 		 struct pipeline **out, struct error *error)
 {
@@ -143,37 +234,47 @@ int pipeline_new(struct backend *backend, const struct pipeline_options *options
 	}
 	p->top = backend;
 	p->managed.store.fd = -1;
-	err = managed_init(&p->managed, options->managed, backend, options->size, options->chunk,
-			   error);
+	p->managed.record = -1;
+	p->unlock.run = pipeline_unlock_job;
+	sem_init(&p->opened, 0, 0);
+	err = post_open(&p->post);
+	if (err)
+		error_set(error, err, "cannot make an eventfd: %s", strerror(-err));
+	else
+		err = managed_init(&p->managed, options->managed, backend, options->size,
+				   options->chunk, error);
 	if (!err) {
 		p->managed.chunks = (struct chunks) { .ops = &map_ops, .map = p };
 		err = store_new(&p->managed.store, options->size, error);
 	}
 	if (!err)
 		err = pipeline_stages(p, options, error);
+	if (!err) {
+		p->backend.name = strdup(p->top->name);
+		if (!p->backend.name)
+			err = error_set(error, -ENOMEM, "out of memory");
+	}
 	if (err) {
-		pipeline_free(p);
+		pipeline_close(&p->backend);
 		return err;
 	}
+	p->backend.ops = &pipeline_ops;
+	p->backend.info = p->top->info;
 	*out = p;
 	return 0;
 }
 
-void pipeline_free(struct pipeline *p)
-{
-	if (!p)
-		return;
-	backend_close(p->top);
-	store_close(&p->managed.store);
-	if (p->managed.record >= 0)
-		close(p->managed.record);
-	sem_destroy(&p->managed.first);
-	free(p);
-}
-
 struct backend *pipeline_region(struct pipeline *p)
 {
-	return p->top;
+	return &p->backend;
+}
+
+int pipeline_opened(struct pipeline *p, struct error *error)
+{
+	while (sem_wait(&p->opened) < 0)
+		;
+	*error = p->error;
+	return error->code;
 }
 
 const struct store *pipeline_store(const struct pipeline *p)
@@ -202,38 +303,55 @@ bool pipeline_first(struct pipeline *p)
 
 /* --- sync --------------------------------------------------------------------------------- */
 
-static void pipeline_synced_all(struct managed_flush *flush, int error)
+static void wait_over(struct managed_flush *flush, int error)
 {
-	struct pipeline *p = (struct pipeline *)((char *)flush - offsetof(struct pipeline, flush));
+	struct pipeline_wait *wait =
+		(struct pipeline_wait *)((char *)flush - offsetof(struct pipeline_wait, flush));
 
-	if (error && p->settling)
-		lockable_unlock(p->lockable);
-	p->wait->done(p->wait, error);
+	if (error && wait->settle)
+		lockable_unlock(wait->pipeline->lockable);
+	wait->done(wait, error);
 }
 
-static void pipeline_locked(void *data)
+/* Nothing more is written, or nobody minds if it is. */
+static void wait_push(void *data)
 {
-	struct pipeline *p = data;
+	struct pipeline_wait *wait = data;
 
-	p->flush.done = pipeline_synced_all;
-	managed_flush(&p->managed, &p->flush);
+	wait->flush.done = wait_over;
+	managed_flush(&wait->pipeline->managed, &wait->flush);
+}
+
+static void wait_begin(struct post_job *job)
+{
+	struct pipeline_wait *wait =
+		(struct pipeline_wait *)((char *)job - offsetof(struct pipeline_wait, job));
+
+	if (wait->settle)
+		lockable_lock(wait->pipeline->lockable, wait_push, wait);
+	else
+		wait_push(wait);
+}
+
+static void wait_send(struct pipeline *p, struct pipeline_wait *wait, bool settle)
+{
+	wait->pipeline = p;
+	wait->settle = settle;
+	wait->job.run = wait_begin;
+	post_send(&p->post, &wait->job);
 }
 
 void pipeline_sync(struct pipeline *p, struct pipeline_wait *wait)
 {
-	p->wait = wait;
-	p->settling = false;
-	pipeline_locked(p);
+	wait_send(p, wait, false);
 }
 
 void pipeline_settle(struct pipeline *p, struct pipeline_wait *wait)
 {
-	p->wait = wait;
-	p->settling = true;
-	lockable_lock(p->lockable, pipeline_locked, p);
+	wait_send(p, wait, true);
 }
 
 void pipeline_unlock(struct pipeline *p)
 {
-	lockable_unlock(p->lockable);
+	post_send(&p->post, &p->unlock);
 }

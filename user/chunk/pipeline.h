@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The stages of one managed region, put together (see stage.h), with store, puller and pusher.
+ * The stages of one managed region, put together (see stage.h), with store, puller and pusher: a backend
+ * like others.
  *
- * The region is pipeline_region(), a backend like others. Its channel belongs to one thread; when that is
- * open, pulling and pushing begin. pipeline_sync() and what follows it are for that thread, what tells
- * figures is for any.
+ * Its one channel belongs to one thread; when that is open, pulling and pushing begin. Everything below
+ * may be called from any thread unless it says otherwise.
  */
 #ifndef R3MAP_CHUNK_PIPELINE_H
 #define R3MAP_CHUNK_PIPELINE_H
@@ -12,9 +12,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/post.h"
+#include "mount/managed.h"
+
 struct backend;
 struct error;
-struct managed_options;
 struct pipeline;
 struct store;
 
@@ -35,27 +37,34 @@ struct pipeline_facts {
 
 /*
  * @backend becomes the pipeline's, whatever this returns: 0, or a negative errno with a sentence.
+ * backend_close() of pipeline_region() ends it, once its channel is closed, and with it what is borrowed here.
  */
 int pipeline_new(struct backend *backend, const struct pipeline_options *options,
 		 struct pipeline **pipeline, struct error *error);
-/* @pipeline may be NULL. Its channel is closed; the region is closed by this, and by nobody else. */
-void pipeline_free(struct pipeline *pipeline);
 struct backend *pipeline_region(struct pipeline *pipeline);
 /* For store_unlock(). */
 const struct store *pipeline_store(const struct pipeline *pipeline);
 
-/* From any thread. */
-void pipeline_facts(const struct pipeline *pipeline, struct pipeline_facts *facts);
-/* From any thread: has what is to be pulled first come, or will never? Once. */
+/* Waits until the channel has been opened: 0, or why it could not be, with a sentence. Once. */
+int pipeline_opened(struct pipeline *pipeline, struct error *error);
+/* Has what is to be pulled first come, or will it never? True once. */
 bool pipeline_first(struct pipeline *pipeline);
+void pipeline_facts(const struct pipeline *pipeline, struct pipeline_facts *facts);
 
-/* What somebody waits for. @done: in the pipeline's thread, perhaps within the call. */
+/*
+ * What somebody waits for, one at a time. @done: in the thread of the channel, from its loop; perhaps
+ * never if the channel closes before.
+ */
 struct pipeline_wait {
 	void (*done)(struct pipeline_wait *wait, int error);
 	void *owner;			/* the caller's */
+	struct pipeline *pipeline;	/* the pipeline's, like what follows */
+	struct post_job job;
+	struct managed_flush flush;
+	bool settle;
 };
 
-/* All that was written before is at the backend, whatever a FLUSH means. One at a time. */
+/* All that was written before is at the backend, whatever a FLUSH means. */
 void pipeline_sync(struct pipeline *pipeline, struct pipeline_wait *wait);
 /*
  * As pipeline_sync(), and with success nothing is under way and nothing goes on, until pipeline_unlock().

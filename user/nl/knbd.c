@@ -87,14 +87,28 @@ int knbd_connect(struct control *control, const struct knbd_setup *setup, uint32
 	return err ? error_prefix(error, "cannot connect /dev/nbd") : 0;
 }
 
+uint32_t knbd_owner(uint32_t index)
+{
+	uint32_t pid = 0;
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/block/nbd%" PRIu32 "/pid", index);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	if (fscanf(file, "%" SCNu32, &pid) != 1)
+		pid = 0;
+	fclose(file);
+	return pid;
+}
+
 /* It lets go of its configuration some time later if somebody is just closing it. */
 static void knbd_wait_free(uint32_t index)
 {
 	const struct timespec pause = { .tv_nsec = 1000000 };
-	char path[64];
 
-	snprintf(path, sizeof(path), "/sys/block/nbd%" PRIu32 "/pid", index);
-	for (int ms = 0; ms < FREE_MS && !access(path, F_OK); ms++)
+	for (int ms = 0; ms < FREE_MS && knbd_owner(index); ms++)
 		nanosleep(&pause, NULL);
 }
 

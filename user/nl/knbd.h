@@ -30,6 +30,8 @@ int knbd_open(struct control **control, struct error *error);
  */
 int knbd_connect(struct control *control, const struct knbd_setup *setup, uint32_t *index,
 		struct error *error);
+/* The process that has set up /dev/nbd@index; 0: it is free, or not there. */
+uint32_t knbd_owner(uint32_t index);
 /* Whoever uses it gets I/O errors from now on. Returns when the device is free again. */
 int knbd_disconnect(struct control *control, uint32_t index, struct error *error);
 
