@@ -195,9 +195,11 @@ static int synced_wait(struct wrap_io *r, uint64_t end)
 {
 	struct synced *s = synced_from(r->channel->channel.backend);
 
-	if (!r->parts && r->outer->op == BACKEND_READ)
+	/* Once: what fails of it is asked for again when the request gets there. */
+	if (r->outer->op == BACKEND_READ && !r->busy)
 		fetch_rest(s, r->at, end);
-	r->parts = 1;		/* it has waited */
+	r->busy = true;
+	r->parts = 1;
 	return UNDER_WAY;
 }
 
@@ -233,11 +235,15 @@ static int synced_absent(struct synced *s, struct wrap_io *r, uint64_t run, uint
 	}
 	if (bits_has(&s->busy, r->at))
 		return synced_wait(r, end);
+	r->parts = 1;
 	got = fetch_begin(s, r->at, to);
 	return got == -EAGAIN ? synced_wait(r, end) : got == UNDER_WAY ? 0 : got;
 }
 
-/* Goes on with a request, which is not held: as far as it goes. */
+/*
+ * Goes on with a request, which is not held: as far as it goes. r->parts: something was not there;
+ * r->busy: it has waited.
+ */
 static void synced_go(struct synced *s, struct wrap_io *r)
 {
 	const uint64_t end = r->outer->offset + r->outer->length;

@@ -28,7 +28,7 @@ struct store;
 
 /* All of them bytes or numbers since the stage is there. From any thread. */
 struct synced_counts {
-	_Atomic uint64_t hits;		/* requests that waited for no chunk */
+	_Atomic uint64_t hits;		/* requests that needed no chunk that was not present */
 	_Atomic uint64_t misses;	/* and that did */
 	_Atomic uint64_t fetches;	/* requests to the remote because of them */
 	_Atomic uint64_t fill_bytes;	/* filled by a claim */
