@@ -27,7 +27,7 @@ put 100 77
 same
 r3map sync "$DEV"
 cmp "$IMAGE" "$WANT" || fail "the backend after sync"
-expect_fail r3map mount --via nbd --index "${DEV#/dev/nbd}" "$backend"
+expect_fail r3map mount --via nbd --index "${DEV#/dev/nbd}" mem:1M
 says "give another --index"
 r3map umount "$DEV"
 device_gone "$DEV" || fail "it is not gone"
