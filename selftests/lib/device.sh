@@ -117,7 +117,7 @@ requires_nbd()
 {
 	[ ! -d /sys/module/nbd ] || rmmod nbd || skip "nbd is in use"
 	modprobe -q nbd nbds_max=2 max_part=0 || skip "this kernel has no nbd"
-	cleanup_fn eval "rmmod nbd || :"
+	cleanup_fn eval "[ ! -d /sys/module/nbd ] || rmmod nbd"
 }
 
 # requires_filesystem NAME: nobody loads modules by himself in the lab
