@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The pipeline against a model in memory: random requests, many at a time, of a region that is pulled and
- * pushed meanwhile, from a backend that is slow, fails, or both; with syncs and locks in between. What is
- * read is what was written, and after a sync the backend is the model.
+ * The pipeline against a model in memory: random requests, many at a time, of a region that is
+ * pulled and pushed meanwhile, from a backend that is slow, fails, or both; with syncs and locks in
+ * between. What is read is what was written, and after a sync the backend is the model.
  *
- * No two requests that are under way touch the same bytes, for then nobody could say what is right; but
- * they touch the same chunks.
+ * No two requests that are under way touch the same bytes, for then nobody could say what is right;
+ * but they touch the same chunks.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -172,8 +172,8 @@ static void choose(const struct round *round, uint64_t *offset, uint32_t *length
 static void try_begin(const struct round *round, struct try *try)
 {
 	static const enum backend_op ops[] = {
-		BACKEND_READ, BACKEND_READ, BACKEND_READ, BACKEND_WRITE, BACKEND_WRITE, BACKEND_WRITE,
-		BACKEND_WRITE, BACKEND_WRITE_ZEROES, BACKEND_DISCARD, BACKEND_FLUSH,
+		BACKEND_READ, BACKEND_READ, BACKEND_READ, BACKEND_WRITE, BACKEND_WRITE,
+		BACKEND_WRITE, BACKEND_WRITE, BACKEND_WRITE_ZEROES, BACKEND_DISCARD, BACKEND_FLUSH,
 	};
 	enum backend_op op = ops[next() % (sizeof(ops) / sizeof(ops[0]))];
 	uint64_t offset = 0;
@@ -412,11 +412,14 @@ static void model_holds(void **unused)
 {
 	const struct round rounds[] = {
 		R(.chunk = 4096, .pull = 0, .push = 1, .interval = 0, .flush = PIPELINE_FLUSH_NONE),
-		R(.chunk = 4096, .pull = 16, .push = 8, .interval = 1, .flush = PIPELINE_FLUSH_REMOTE),
-		R(.chunk = 16384, .pull = 3, .push = 2, .interval = 2, .flush = PIPELINE_FLUSH_REMOTE,
-		  .order = "reverse"),
-		R(.chunk = 65536, .pull = 64, .push = 32, .interval = 1, .flush = PIPELINE_FLUSH_STORE),
-		R(.chunk = 2 << 20, .pull = 2, .push = 1, .interval = 3, .flush = PIPELINE_FLUSH_REMOTE),
+		R(.chunk = 4096, .pull = 16, .push = 8, .interval = 1,
+		  .flush = PIPELINE_FLUSH_REMOTE),
+		R(.chunk = 16384, .pull = 3, .push = 2, .interval = 2,
+		  .flush = PIPELINE_FLUSH_REMOTE, .order = "reverse"),
+		R(.chunk = 65536, .pull = 64, .push = 32, .interval = 1,
+		  .flush = PIPELINE_FLUSH_STORE),
+		R(.chunk = 2 << 20, .pull = 2, .push = 1, .interval = 3,
+		  .flush = PIPELINE_FLUSH_REMOTE),
 	};
 
 	(void)unused;

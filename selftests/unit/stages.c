@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The stages of the pipeline, one at a time, in front of a backend that keeps what it is asked and answers when
- * it is told to. All of them together are in pipeline.c.
+ * The stages of the pipeline, one at a time, in front of a backend that keeps what it is asked and
+ * answers when it is told to. All of them together are in pipeline.c.
  */
 #define _GNU_SOURCE
 #include <sys/mman.h>
@@ -359,8 +359,8 @@ static void changes_are_tracked(void **state)
 				{ .offset = 10 * CHUNK, .length = 512 } }, 2, 0, &error), 0);
 	assert_int_equal(tracking_bytes(stage), 3 * CHUNK);
 	/* What failed is dirty. */
-	assert_int_equal(tracking_done(stage, (struct r3map_extent[]) { { .length = 2 * CHUNK } }, 1, -EIO,
-				       &error), 0);
+	extents.extent[0] = (struct r3map_extent) { .length = 2 * CHUNK };
+	assert_int_equal(tracking_done(stage, extents.extent, 1, -EIO, &error), 0);
 	assert_int_equal(tracking_bytes(stage), 3 * CHUNK);
 	assert_int_equal(tracking_take(stage, 0, SIZE, SIZE, &extents, &error), 0);
 	assert_int_equal(extents.count, 2);
@@ -368,8 +368,8 @@ static void changes_are_tracked(void **state)
 	assert_int_equal(tracking_bytes(stage), 0);
 	/* Nobody is done with what he has not taken. */
 	assert_int_equal(tracking_done(stage, extents.extent, 1, 0, &error), -EINVAL);
-	assert_int_equal(tracking_done(stage, (struct r3map_extent[]) { { .offset = SIZE, .length = 512 } }, 1, 0,
-				       &error), -EINVAL);
+	extents.extent[0] = (struct r3map_extent) { .offset = SIZE, .length = 512 };
+	assert_int_equal(tracking_done(stage, extents.extent, 1, 0, &error), -EINVAL);
 	drive_close(&drive);
 }
 

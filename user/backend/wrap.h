@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What backends in front of another one have in common: delay: and fault:, "NAME:OPTIONS:BACKEND", for
- * tests, and the stages of chunk/.
+ * What backends in front of another one have in common: delay: and fault:, "NAME:OPTIONS:BACKEND",
+ * for tests, and the stages of chunk/.
  *
  * Every op passes through a wrapper; it offers no map, for its point is to be in the
  * way. A wrapper keeps a record per request that is under way; records come from blocks that
@@ -58,8 +58,8 @@ int wrap_open(struct wrap *wrap, const struct backend_ops *ops, const char *rest
 			 struct error *error),
 	      struct error *error);
 /*
- * Puts @wrap, zeroed, in front of @inner, which becomes its if this succeeds, and takes over its name and what it
- * can do. 0 or -ENOMEM.
+ * Puts @wrap, zeroed, in front of @inner, which becomes its if this succeeds, and takes over its
+ * name and what it can do. 0 or -ENOMEM.
  */
 int wrap_init(struct wrap *wrap, const struct backend_ops *ops, struct backend *inner,
 	      struct error *error);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Arbitrary: requests of any place and length become a part of one chunk, whole chunks, and a part of
- * one chunk. What a part of a chunk needs that is not there, the stages behind know.
+ * Arbitrary: requests of any place and length become a part of one chunk, whole chunks, and a part
+ * of one chunk. What a part of a chunk needs that is not there, the stages behind know.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -13,7 +13,7 @@
 #include "lib/error.h"
 #include "mount/managed.h"
 
-/* A FLUSH that the pusher has; kept for the next one, so there are as many as there ever were at once. */
+/* A FLUSH that the pusher has; kept for the next one: there are as many as ever were at once. */
 struct flush {
 	struct managed_flush managed;
 	struct wrap_io *record;		/* NULL: free, or whoever waited has been told */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Chunked: the backend, asked for whole chunks and for nothing else. How much of them the backend takes
- * at once is its own business, and is settled here: stages in front may believe that there is no limit.
+ * Chunked: the backend, asked for whole chunks and for nothing else. How much of them the backend
+ * takes at once is its own business, and is settled here: stages in front may believe that there is
+ * no limit.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -30,8 +31,8 @@ static bool chunked_whole(const struct chunked *chunked, const struct backend_io
 {
 	const uint64_t mask = chunked->chunk - 1, end = io->offset + io->length;
 
-	return !chunked->chunk ||
-	       (!(io->offset & mask) && (!(end & mask) || end == chunked->split.wrap.backend.info.size));
+	return !chunked->chunk || (!(io->offset & mask) && (!(end & mask) ||
+				   end == chunked->split.wrap.backend.info.size));
 }
 
 static void chunked_submit(struct backend_channel *channel, struct backend_io *io)
@@ -74,7 +75,7 @@ int chunked_new(struct backend *inner, uint64_t size, uint32_t chunk, struct bac
 		free(chunked);
 		return err;
 	}
-	/* Whole chunks where there is room for one, as they are what a server may keep in one piece. */
+	/* Whole chunks where there is room for one: a server may keep each in one piece. */
 	if (chunk && most > chunk)
 		most &= ~(chunk - 1);
 	chunked->split.part = chunked_part;

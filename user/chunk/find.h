@@ -17,8 +17,8 @@ struct find {
 };
 
 /*
- * The answer of chunks_claim() and chunks_take(): such chunks within @length bytes at @offset, whole
- * chunks, up to @max bytes and at least one chunk, as far as @extents has room.
+ * The answer of chunks_claim() and chunks_take(): such chunks within @length bytes at @offset,
+ * whole chunks, up to @max bytes and at least one chunk, as far as @extents has room.
  */
 void find_chunks(const struct find *find, uint64_t offset, uint64_t length, uint64_t max,
 		 struct chunk_extents *extents);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Local: the store of a managed mount as a backend, by system calls, so that reading what is absent leaves
- * it absent. It completes everything within submit.
+ * Local: the store of a managed mount as a backend, by system calls, so that reading what is absent
+ * leaves it absent. It completes everything within submit.
  */
 #include <errno.h>
 #include <stdlib.h>

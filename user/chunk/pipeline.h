@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The stages of one managed region, put together (see stage.h), with store, puller and pusher: a backend
- * like others.
+ * The stages of one managed region, put together (see stage.h), with store, puller and pusher: a
+ * backend like others.
  *
- * Its one channel belongs to one thread; when that is open, pulling and pushing begin. Everything below
- * may be called from any thread unless it says otherwise.
+ * Its one channel belongs to one thread; when that is open, pulling and pushing begin. Everything
+ * below may be called from any thread unless it says otherwise.
  */
 #ifndef R3MAP_CHUNK_PIPELINE_H
 #define R3MAP_CHUNK_PIPELINE_H
@@ -37,7 +37,8 @@ struct pipeline_facts {
 
 /*
  * @backend becomes the pipeline's, whatever this returns: 0, or a negative errno with a sentence.
- * backend_close() of pipeline_region() ends it, once its channel is closed, and with it what is borrowed here.
+ * backend_close() of pipeline_region() ends it, once its channel is closed, and with it what is
+ * borrowed here.
  */
 int pipeline_new(struct backend *backend, const struct pipeline_options *options,
 		 struct pipeline **pipeline, struct error *error);
@@ -52,8 +53,8 @@ bool pipeline_first(struct pipeline *pipeline);
 void pipeline_facts(const struct pipeline *pipeline, struct pipeline_facts *facts);
 
 /*
- * What somebody waits for, one at a time. @done: in the thread of the channel, from its loop; perhaps
- * never if the channel closes before.
+ * What somebody waits for, one at a time. @done: in the thread of the channel, from its loop;
+ * perhaps never if the channel closes before.
  */
 struct pipeline_wait {
 	void (*done)(struct pipeline_wait *wait, int error);
@@ -67,8 +68,8 @@ struct pipeline_wait {
 /* All that was written before is at the backend, whatever a FLUSH means. */
 void pipeline_sync(struct pipeline *pipeline, struct pipeline_wait *wait);
 /*
- * As pipeline_sync(), and with success nothing is under way and nothing goes on, until pipeline_unlock().
- * After a failure everything goes on.
+ * As pipeline_sync(), and with success nothing is under way and nothing goes on, until
+ * pipeline_unlock(). After a failure everything goes on.
  */
 void pipeline_settle(struct pipeline *pipeline, struct pipeline_wait *wait);
 void pipeline_unlock(struct pipeline *pipeline);

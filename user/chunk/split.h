@@ -18,8 +18,8 @@ struct split {
 };
 
 /*
- * Submits @io, which has a length, in parts, in ascending order. After an error no further part is begun;
- * @io completes with the first error when all that were begun are over.
+ * Submits @io, which has a length, in parts, in ascending order. After an error no further part is
+ * begun; @io completes with the first error when all that were begun are over.
  */
 void split_submit(struct backend_channel *channel, struct backend_io *io);
 

@@ -2,12 +2,12 @@
 /*
  * A local copy of a remote region. See synced.h.
  *
- * A request goes from its first byte to its last, as far as the chunks allow, and is held where one is
- * busy. When any chunk has changed its state, all that are held look again, in a task: there are no
- * more of them than the device has requests. Nobody holds a chunk while he waits for another.
+ * A request goes from its first byte to its last, as far as the chunks allow, and is held where one
+ * is busy. When any chunk has changed its state, all that are held look again, in a task: there are
+ * no more of them than the device has requests. Nobody holds a chunk while he waits for another.
  *
- * Fetches come from a pool. When it is empty, requests wait as if the chunk were busy: the end of a fetch
- * makes them look again.
+ * Fetches come from a pool. When it is empty, requests wait as if the chunk were busy: the end of a
+ * fetch makes them look again.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -105,8 +105,8 @@ static void fetch_done(struct backend_io *io, int error)
 }
 
 /*
- * Fetches absent chunks from the one at @at on, up to the one that has the last byte before @end. Returns
- * UNDER_WAY, 0: they are there, or a negative errno; -EAGAIN: not now.
+ * Fetches absent chunks from the one at @at on, up to the one that has the last byte before @end.
+ * Returns UNDER_WAY, 0: they are there, or a negative errno; -EAGAIN: not now.
  */
 static int fetch_begin(struct synced *s, uint64_t at, uint64_t end)
 {
@@ -204,8 +204,8 @@ static int synced_wait(struct wrap_io *r, uint64_t end)
 }
 
 /*
- * One step: from r->at, where the chunk is not present. Returns 0: look again; UNDER_WAY: it has to wait;
- * or a negative errno.
+ * One step: from r->at, where the chunk is not present. Returns 0: look again; UNDER_WAY: it has to
+ * wait; or a negative errno.
  */
 static int synced_absent(struct synced *s, struct wrap_io *r, uint64_t run, uint64_t end)
 {
@@ -268,7 +268,7 @@ static void synced_look(struct loop_task *task)
 	struct synced *s = (struct synced *)((char *)task - offsetof(struct synced, look));
 	struct wrap_io *r, *list = NULL;
 
-	/* The first that came is the first that goes on. What is held meanwhile is not for this look. */
+	/* The first that came goes on first. What is held meanwhile is not for this look. */
 	while ((r = s->channel->held)) {
 		wrap_unhold(r);
 		r->next = list;

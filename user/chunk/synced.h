@@ -3,9 +3,9 @@
  * Synced: a local copy of a remote region, made chunk by chunk as it is needed. See stage.h.
  *
  * A chunk is absent, busy or present. A busy one belongs to a fetch of this stage, or to a claim of
- * whoever fills the store in the background; nobody else touches its bytes in the store, and requests that
- * need the chunk wait. So what is filled late cannot overwrite what was written: while it is filled the
- * write waits, and what was written is present, and not to be claimed.
+ * whoever fills the store in the background; nobody else touches its bytes in the store, and
+ * requests that need the chunk wait. So what is filled late cannot overwrite what was written:
+ * while it is filled the write waits, and what was written is present, and not to be claimed.
  *
  *	read                       present: from the store; absent: fetched first
  *	write, zeroes: all of it   present afterwards, without a fetch

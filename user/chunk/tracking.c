@@ -2,8 +2,8 @@
 /*
  * Dirty chunks. See tracking.h.
  *
- * A chunk becomes dirty after its bytes have changed. Whoever takes it clears that before he reads them.
- * All of it is one thread's, so either the change is read, or the chunk is dirty again.
+ * A chunk becomes dirty after its bytes have changed. Whoever takes it clears that before he reads
+ * them. All of it is one thread's, so either the change is read, or the chunk is dirty again.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -103,7 +103,9 @@ int tracking_take(struct backend *stage, uint64_t offset, uint64_t length, uint6
 		  struct chunk_extents *extents, struct error *error)
 {
 	struct tracking *tracking = (struct tracking *)stage;
-	struct find find = { .bits = { &tracking->dirty, &tracking->taken }, .want = { true, false } };
+	struct find find = {
+		.bits = { &tracking->dirty, &tracking->taken }, .want = { true, false },
+	};
 
 	(void)error;
 	find_chunks(&find, offset, length, max, extents);

@@ -2,8 +2,8 @@
 /*
  * Tracking: remembers which chunks were changed through it. See stage.h.
  *
- * A chunk is dirty when it was changed; taken when it was handed out to be pushed, which ends with done.
- * What changes while it is taken is dirty as well, and is handed out again once it is done.
+ * A chunk is dirty when it was changed; taken when it was handed out to be pushed, which ends with
+ * done. What changes while it is taken is dirty as well, and is handed out again once it is done.
  */
 #ifndef R3MAP_CHUNK_TRACKING_H
 #define R3MAP_CHUNK_TRACKING_H

@@ -47,8 +47,8 @@ static int sync_cache(const char *path, struct error *error)
 }
 
 /*
- * A device that the module does not know, /dev/nbdN. Its fsync() is what a flush means there; what is
- * beyond that its helper does.
+ * A device that the module does not know, /dev/nbdN. Its fsync() is what a flush means there; what
+ * is beyond that its helper does.
  */
 static int sync_other(uint32_t index, const struct sync_options *options, struct error *error)
 {
@@ -69,7 +69,9 @@ static int sync_other(uint32_t index, const struct sync_options *options, struct
 				"cannot bring %s to its backend: %s; what was written is kept, try again",
 				path, strerror(errno));
 	close(fd);
-	return err ? err : door_ask(index, DOOR_SYNC, options->timeout, answer, sizeof(answer), error);
+	if (err)
+		return err;
+	return door_ask(index, DOOR_SYNC, options->timeout, answer, sizeof(answer), error);
 }
 
 static int sync_run(const void *settings, int argc, char **argv, struct error *error)

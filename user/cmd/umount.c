@@ -44,8 +44,8 @@ static int umount_one(struct control *control, uint32_t index,
 }
 
 /*
- * A device that the module does not know, /dev/nbdN: its helper takes it down. One whose helper was killed
- * is left for whoever comes; then nobody but us would.
+ * A device that the module does not know, /dev/nbdN: its helper takes it down. What a helper that
+ * was killed has left, nobody else takes away.
  */
 static int umount_other(uint32_t index, const struct umount_options *options, struct error *error)
 {

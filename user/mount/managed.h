@@ -66,8 +66,9 @@ struct managed {
 };
 
 /*
- * Fills in @managed, zeroed, but for the store and whose the chunks are. @size: of the device, @chunk: of
- * its map. 0 or a negative errno with a sentence; @managed->record is the caller's to close if >= 0.
+ * Fills in @managed, zeroed, but for the store and whose the chunks are. @size: of the device,
+ * @chunk: of its map. 0 or a negative errno with a sentence; @managed->record is the caller's to
+ * close if >= 0.
  */
 int managed_init(struct managed *managed, const struct managed_options *options,
 		 struct backend *backend, uint64_t size, uint32_t chunk, struct error *error);

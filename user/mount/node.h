@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * /dev/r3mapN, or another block device, as a file: devtmpfs makes it. Only where there is no devtmpfs is it made here.
+ * /dev/r3mapN, or another block device, as a file: devtmpfs makes it. Only where there is no
+ * devtmpfs is it made here.
  */
 #ifndef R3MAP_MOUNT_NODE_H
 #define R3MAP_MOUNT_NODE_H

@@ -19,8 +19,8 @@ struct ready {
 };
 
 /*
- * Prints the path, or with --run starts the command: then *@child is its process, and *@fd its pidfd; else
- * *@child is left alone. 0 or a negative errno with a sentence.
+ * Prints the path, or with --run starts the command: then *@child is its process, and *@fd its
+ * pidfd; else *@child is left alone. 0 or a negative errno with a sentence.
  */
 int ready_tell(const struct mount_options *options, const struct ready *ready, pid_t *child,
 	       int *fd, struct error *error);

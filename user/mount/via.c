@@ -2,10 +2,10 @@
 /*
  * The kernel's NBD client as the device. See via.h.
  *
- * The end of a mount with a pipeline has an order. Nobody has the device open any more, so all that was
- * written is in the pipeline. It is synced, which may take long; then it is locked and synced again, which
- * does not, and catches what came meanwhile. Only then the device goes. Whatever fails on the way leaves
- * everything as it was: the device is served on, and nothing is lost.
+ * The end of a mount with a pipeline has an order. Nobody has the device open any more, so all that
+ * was written is in the pipeline. It is synced, which may take long; then it is locked and synced
+ * again, which does not, and catches what came meanwhile. Only then the device goes. Whatever fails
+ * on the way leaves everything as it was: the device is served on, and nothing is lost.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -49,15 +49,15 @@
 #include "serve/thread.h"
 
 #define MS			1000000ULL	/* ns */
-#define CONNECTIONS		8u		/* as many as a device of the module has queues by default */
-#define PAYLOAD			(32u << 20)	/* bytes: the client sends no more, whatever its settings */
+#define CONNECTIONS		8u	/* as many as the module's devices have queues by default */
+#define PAYLOAD			(32u << 20)	/* bytes: the client never sends more */
 #define FIRST_LOOK		5		/* ms between looks at what was pulled */
 #define RETRY_BUSY		(20 * MS)	/* ns: a prober of udev is gone by then */
 #define RETRY_QUIET		(2000 * MS)	/* ns for which "busy" is not worth telling */
 #define RETRY_SLOW		(1000 * MS)
 #define FORCE_WITHIN		(5000 * MS)	/* ns between two signals that mean force */
 
-/* The client is the kernel: it may be slow to take its answers, and is not to be given up for it. */
+/* The client is the kernel: it may be slow to take its answers, and is not given up for that. */
 static const struct serve_limits via_limits = {
 	.connections = CONNECTIONS,
 	.export_connections = CONNECTIONS,
@@ -85,7 +85,7 @@ struct via {
 	const struct mount_options *options;
 	struct control *control;
 	struct device device;		/* what it shall be like */
-	struct backend *region;		/* what is served; the server's once it is an export of it */
+	struct backend *region;		/* what is served; the server's once it is its export */
 	struct pipeline *pipeline;	/* which the region is then, or NULL */
 	struct server server;
 	unsigned int started;		/* threads */
@@ -102,7 +102,7 @@ struct via {
 	int status;			/* exit status of the program */
 
 	enum via_phase phase;
-	bool signalled;			/* a signal, or the end of the command, wants it unmounted */
+	bool signalled;			/* a signal or the command's end wants it unmounted */
 	bool told_busy;
 	uint64_t unmount_since;		/* ns */
 	uint64_t signal_last;		/* ns */
@@ -285,7 +285,7 @@ static void via_answered(struct post_job *job)
 		snprintf(why, sizeof(why),
 			 "cannot bring %s to its backend: %s; what was written is kept, try again",
 			 v->path, strerror(-v->result));
-		/* Some may have come too late for this one: they are told what is true, after another. */
+		/* Some may have come too late for this one: after another, all are told. */
 		if (!v->sync_wanted || v->result)
 			door_answer(v->door, DOOR_SYNC, v->result, v->result ? why : "");
 		if (v->result)
@@ -327,7 +327,7 @@ static void via_signal(struct loop_source *source, uint32_t events)
 	(void)events;
 	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	/* A terminal that is closed sends SIGHUP, and its shell sends another: no wish for force. */
+	/* A terminal that is closed sends SIGHUP, and so does its shell: no wish for force. */
 	again = v->signal_last && now - v->signal_last < FORCE_WITHIN && info.ssi_signo != SIGHUP;
 	if (info.ssi_signo != SIGHUP)
 		v->signal_last = now;
@@ -671,7 +671,7 @@ static void via_wait(struct via *v)
 	}
 }
 
-/* The device is gone: whoever asked for that is told how it went, the command of --run waited for. */
+/* The device is gone: whoever asked for that is told; the command of --run is waited for. */
 static int via_end(struct via *v)
 {
 	const char *why = "the device is gone, but not all that was written could be made durable";

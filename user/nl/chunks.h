@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The chunk map of a managed device: the STORE_*, CHUNK_* and DIRTY_* commands, or one in this process
- * (chunk/), for which the functions below mean the same.
+ * The chunk map of a managed device: the STORE_*, CHUNK_* and DIRTY_* commands, or one in this
+ * process (chunk/), for which the functions below mean the same.
  *
  * A control socket is used by one thread at a time; the thread that pulls and pushes has its own.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * nl/ is everything that speaks generic netlink with r3map.ko (and, knbd.c, with nbd.ko): control (a socket for commands),
- * device (what the DEVICE_* commands carry), events (the multicast group), queue (the hot path,
- * built by hand). Nothing outside nl/ sees a netlink message.
+ * nl/ is everything that speaks generic netlink with r3map.ko (and, knbd.c, with nbd.ko): control
+ * (a socket for commands), device (what the DEVICE_* commands carry), events (the multicast group),
+ * queue (the hot path, built by hand). Nothing outside nl/ sees a netlink message.
  *
  * A control socket is a request-reply socket on libnl-genl-3. The kernel ties a device to the
  * socket that made it: while that one is open the helper is alive.

@@ -2,8 +2,8 @@
 /*
  * The kernel's NBD client. See knbd.h.
  *
- * No timeout is given: what a request waits for is the backend, which has its own. When this process
- * ends, its ends of the sockets close, and the kernel fails what is under way.
+ * No timeout is given: what a request waits for is the backend, which has its own. When this
+ * process ends, its ends of the sockets close, and the kernel fails what is under way.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -23,7 +23,7 @@
 static int knbd_no_module(struct error *error)
 {
 	return error_set(error, -ENOENT,
-			 "the kernel's NBD client is not loaded: %s 'modprobe nbd', or mount without --via nbd",
+			 "the kernel's NBD client is not there: %s 'modprobe nbd', or mount without --via nbd",
 			 geteuid() ? "ask root to run" : "run");
 }
 

@@ -22,11 +22,11 @@ struct knbd_setup {
 	unsigned int count;
 };
 
-/* Opens a control socket of that family; -ENOENT with a sentence that says how to load the module. */
+/* Opens a control socket of the family; -ENOENT with a sentence that says how to load nbd.ko. */
 int knbd_open(struct control **control, struct error *error);
 /*
- * Makes /dev/nbd@index of @setup; from its return on it answers. The kernel has references of its own to
- * the sockets. 0 or a negative errno with a sentence.
+ * Makes /dev/nbd@index of @setup; from its return on it answers. The kernel has references of its
+ * own to the sockets. 0 or a negative errno with a sentence.
  */
 int knbd_connect(struct control *control, const struct knbd_setup *setup, uint32_t *index,
 		struct error *error);
