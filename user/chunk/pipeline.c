@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define LOG_PREFIX "pipeline: "
 #include "backend/backend.h"
 #include "chunk/background.h"
 #include "chunk/lockable.h"
@@ -17,6 +18,7 @@
 #include "chunk/synced.h"
 #include "chunk/tracking.h"
 #include "lib/error.h"
+#include "lib/log.h"
 #include "mount/managed.h"
 
 struct pipeline {
@@ -38,6 +40,14 @@ struct pipeline_channel {
 
 /* --- the chunk map, as pull.c and push.c see it --------------------------------------------- */
 
+/* Only a defect makes what pull.c and push.c tell wrong; they end then, and flushes fail. */
+static int map_told(int err, const struct error *error)
+{
+	if (err)
+		log_error("%s (please report this)", error->text);
+	return err;
+}
+
 static int map_claim(void *map, uint64_t offset, uint64_t length, uint64_t max,
 		     struct chunk_extents *extents, struct error *error)
 {
@@ -47,7 +57,8 @@ static int map_claim(void *map, uint64_t offset, uint64_t length, uint64_t max,
 static int map_fill(void *map, const struct r3map_extent *extents, unsigned int count, int code,
 		    struct error *error)
 {
-	return synced_fill(((struct pipeline *)map)->synced, extents, count, code, error);
+	return map_told(synced_fill(((struct pipeline *)map)->synced, extents, count, code, error),
+			error);
 }
 
 static int map_take(void *map, uint64_t offset, uint64_t length, uint64_t max,
@@ -60,7 +71,8 @@ static int map_take(void *map, uint64_t offset, uint64_t length, uint64_t max,
 static int map_done(void *map, const struct r3map_extent *extents, unsigned int count, int code,
 		    struct error *error)
 {
-	return tracking_done(((struct pipeline *)map)->tracking, extents, count, code, error);
+	return map_told(tracking_done(((struct pipeline *)map)->tracking, extents, count, code,
+				      error), error);
 }
 
 static int map_local(void *map, uint64_t *bytes, struct error *error)
