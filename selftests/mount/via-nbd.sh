@@ -61,7 +61,7 @@ pid=$(helper)
 exec 4<"$DEV"
 expect_fail r3map umount "$DEV"
 says "in use: open in process"
-kill -TERM "$pid"
+kill -HUP "$pid"	# of two others in a row the second is force
 signal_told() { grep -q "cannot unmount $DEV" "$TEST_DIR/helper.log"; }
 wait_until 30 "the signal is refused" signal_told
 same
