@@ -9,7 +9,7 @@
 # NAME@DIR, for r3map, takes r3map and r3map.ko from DIR.
 
 SUBJECTS_ALL="r3map-mem r3map-mem-inline r3map-null r3map-nbd r3map-nbd-inline r3map-managed
-	kernel-nbd ublk-null ublk-loop loop brd"
+	r3map-pipeline kernel-nbd ublk-null ublk-loop loop brd"
 
 # subject_list: the subjects asked for, one a line
 subject_list()
@@ -126,6 +126,14 @@ subject_up()
 	# all of it is written before anything is timed, so all of it is local
 	r3map-managed) subject_r3map "$dir" --managed --pull-workers 0 --push-interval 0 \
 		"null:$BENCH_SIZE" ;;
+	r3map-pipeline)
+		modprobe nbd nbds_max=1 || {
+			SUBJECT_WHY="this kernel has no nbd"
+			return 1
+		}
+		subject_r3map "$dir" --via nbd --managed --pull-workers 0 --push-interval 0 \
+			"null:$BENCH_SIZE"
+		;;
 	r3map-nbd) subject_nbdkit &&
 		subject_r3map "$dir" "nbd+unix:///?socket=$SUBJECT_SOCKET" ;;
 	r3map-nbd-inline) subject_nbdkit &&

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * mapped DEVICE write|check: uses the device as memory. Maps all of it shared; "write" puts a
+ * mapped DEVICE write|check|hold: uses the device as memory. Maps all of it shared; "write" puts a
  * number that depends on the place and on SEED into every page, in a scattered order, and calls
- * msync; "check" compares. Half of the pages are written a second time after a part of the first
+ * msync; "check" compares; "hold" says so and only keeps it mapped, its descriptor closed, until a line comes
+ * in. Half of the pages are written a second time after a part of the first
  * ones has been given back to the kernel, so that they are read in between.
  */
 #include <errno.h>
@@ -54,6 +55,13 @@ int main(int argc, char **argv)
 	if (at == MAP_FAILED) {
 		fprintf(stderr, "mapped: %s: %s\n", argv[1], strerror(errno));
 		return 1;
+	}
+	if (!strcmp(argv[2], "hold")) {
+		close(fd);
+		puts("mapped");
+		fflush(stdout);
+		getchar();
+		return 0;
 	}
 	pages = (uint64_t)size / PAGE;
 	/* 7919 is a prime that divides no size used here: every page is met once. */

@@ -7,10 +7,27 @@
 # R3MAP_TRANSPORT=inline runs a test over the other transport; see the tests *-inline.sh
 TRANSPORT=${R3MAP_TRANSPORT:-shared}
 
+# R3MAP_VIA=nbd runs a test of mounts with the kernel's NBD client as the device; see mount/*-nbd.sh
+VIA=${R3MAP_VIA:-r3map}
+
+# device_r3map_mount ARGUMENT...: r3map mount ARGUMENT..., over this transport and via this driver
+device_r3map_mount()
+{
+	local argument arguments=()
+	if [ "$VIA" = r3map ]; then
+		r3map mount --transport "$TRANSPORT" "$@"
+		return
+	fi
+	for argument; do	# that is decided when nbd is loaded
+		[ "$argument" = --no-part-scan ] || arguments+=("$argument")
+	done
+	r3map mount --via "$VIA" "${arguments[@]}"
+}
+
 # device_mount ARGUMENT...: r3map mount --daemon ARGUMENT...; sets DEV (the path) and NAME
 device_mount()
 {
-	DEV=$(r3map mount --daemon --log "$TEST_DIR/helper.log" --transport "$TRANSPORT" "$@") || {
+	DEV=$(device_r3map_mount --daemon --log "$TEST_DIR/helper.log" "$@") || {
 		cat "$TEST_DIR/helper.log" >&2
 		fail "r3map mount $*"
 	}
@@ -29,13 +46,16 @@ device_recover()
 # device_remove DEV: remove it whatever state it is in, if it is there
 device_remove()
 {
-	[ ! -e "/sys/block/${1#/dev/}" ] || r3map umount --force "$1"
+	device_gone "$1" || r3map umount --force "$1"
 }
 
 # device_gone DEV: is it gone?
 device_gone()
 {
-	[ ! -e "/sys/block/${1#/dev/}" ]
+	case $1 in
+	/dev/nbd*) [ ! -e "/sys/block/${1#/dev/}/pid" ] ;;
+	*) [ ! -e "/sys/block/${1#/dev/}" ] ;;
+	esac
 }
 
 # device_sysfs NAME: an r3map attribute of $DEV in sysfs
@@ -90,6 +110,16 @@ device_kill()
 helper_gone()
 {
 	device_gone "$DEV" || { [ "$(device_sysfs helper_pid)" != "$1" ] && ! device_is live; }
+}
+
+# requires_nbd: skip the test unless the kernel's NBD client is there; it looks for no partitions
+requires_nbd()
+{
+	# as in dev/kernel-nbd.inc.sh; the report would end lockdep for all tests behind this
+	[ ! -e /proc/lockdep_stats ] || skip "lockdep reports a cycle within the kernel's own nbd driver"
+	[ ! -d /sys/module/nbd ] || rmmod nbd || skip "nbd is in use"
+	modprobe -q nbd nbds_max=2 max_part=0 || skip "this kernel has no nbd"
+	cleanup_fn eval "[ ! -d /sys/module/nbd ] || rmmod nbd"
 }
 
 # requires_filesystem NAME: nobody loads modules by himself in the lab

@@ -18,11 +18,14 @@ dd if="$DEV" of="$TEST_DIR/got" bs=4096 skip=33 count=1 iflag=direct status=none
 dd if="$IMAGE" bs=4096 skip=33 count=1 status=none | cmp - "$TEST_DIR/got"
 [ "$(device_fact local)" = 65536 ] || fail "one read made $(device_fact local) bytes local"
 [ "$(device_counter fetches)" = 1 ] || fail "fetches"
-[ "$(r3map show --map -j "$DEV" | jq -c '[.[] | select(.local) | [.offset, .length]]')" = "[[131072,65536]]" ] ||
-	fail "the map: $(r3map show --map -j "$DEV")"
-[ "$(r3map show --map "$DEV" | head -n 1)" = "  [..--$(printf '%.0s.' {1..60})]" ] ||
-	fail "the picture: $(r3map show --map "$DEV")"
 [ "$(device_counter misses)" = 1 ] || fail "misses"
+# drawn: the driver's own devices only
+if [ "$VIA" = r3map ]; then
+	[ "$(r3map show --map -j "$DEV" | jq -c '[.[] | select(.local) | [.offset, .length]]')" = "[[131072,65536]]" ] ||
+		fail "the map: $(r3map show --map -j "$DEV")"
+	[ "$(r3map show --map "$DEV" | head -n 1)" = "  [..--$(printf '%.0s.' {1..60})]" ] ||
+		fail "the picture: $(r3map show --map "$DEV")"
+fi
 # the same chunk again, without the helper
 dd if="$DEV" of=/dev/null bs=4096 skip=34 count=8 iflag=direct status=none
 [ "$(device_counter hits)" = 8 ] || fail "hits"
@@ -64,10 +67,12 @@ device_mount --managed --push-interval 100ms "file:$IMAGE"
 wait_until 30 "everything is local" all_local
 put 4000 40
 same
-# it ends when all is local and nothing is dirty
-timeout 60 r3map show --watch "$DEV" >"$TEST_DIR/watched"
-tail -n 1 "$TEST_DIR/watched" | grep -q '^100% ' || fail "watch: $(tail -n 1 "$TEST_DIR/watched")"
-is_clean || fail "$(device_fact dirty) dirty"
+if [ "$VIA" = r3map ]; then	# it ends when all is local and nothing is dirty
+	timeout 60 r3map show --watch "$DEV" >"$TEST_DIR/watched"
+	tail -n 1 "$TEST_DIR/watched" | grep -q '^100% ' || fail "watch: $(tail -n 1 "$TEST_DIR/watched")"
+	is_clean || fail "$(device_fact dirty) dirty"
+fi
+wait_until 30 "what was written is pushed" is_clean
 cmp "$IMAGE" "$WANT" || fail "the backend after a push"
 [ "$(device_counter fill_bytes)" -gt 0 ] || fail "nothing was pulled"
 r3map umount "$DEV"

@@ -11,6 +11,7 @@
 # shellcheck disable=SC2119 # no parameters of the module are meant
 requires_module
 requires_program jq
+[ "$VIA" = r3map ] || requires_nbd
 
 # image SIZE: $IMAGE, a file of random bytes with a hole in its second quarter, and what it has to
 # be later, $WANT

@@ -43,6 +43,25 @@ static int options_set(struct wrap *wrap, char *list,
 	return 0;
 }
 
+static void wrap_info(struct wrap *wrap)
+{
+	wrap->backend.info = wrap->inner->info;
+	wrap->backend.info.waits = true;
+	wrap->backend.info.can_map_writes = false;	/* nothing is to pass by the wrapper */
+}
+
+int wrap_init(struct wrap *wrap, const struct backend_ops *ops, struct backend *inner,
+	      struct error *error)
+{
+	wrap->backend.ops = ops;
+	wrap->backend.name = strdup(inner->name);
+	if (!wrap->backend.name)
+		return error_set(error, -ENOMEM, "out of memory");
+	wrap->inner = inner;
+	wrap_info(wrap);
+	return 0;
+}
+
 int wrap_open(struct wrap *wrap, const struct backend_ops *ops, const char *rest,
 	      int (*set)(struct wrap *wrap, const char *key, const char *value,
 			 struct error *error),
@@ -66,9 +85,7 @@ int wrap_open(struct wrap *wrap, const struct backend_ops *ops, const char *rest
 	code = backend_open(colon + 1, &wrap->inner, error);
 	if (code)
 		return code;
-	wrap->backend.info = wrap->inner->info;
-	wrap->backend.info.waits = true;
-	wrap->backend.info.can_map_writes = false;	/* nothing is to pass by the wrapper */
+	wrap_info(wrap);
 	if (asprintf(&wrap->backend.name, "%s:%.*s:%s", ops->scheme, (int)(colon - rest), rest,
 		     wrap->inner->name) < 0) {
 		wrap->backend.name = NULL;
@@ -123,7 +140,7 @@ void wrap_channel_close(struct backend_channel *channel)
 	free(c);
 }
 
-struct wrap_io *wrap_take(struct wrap_channel *channel, struct backend_io *io)
+static struct wrap_io *record_take(struct wrap_channel *channel)
 {
 	struct wrap_io *record;
 	struct wrap_block *block;
@@ -131,10 +148,8 @@ struct wrap_io *wrap_take(struct wrap_channel *channel, struct backend_io *io)
 
 	if (!channel->free) {
 		block = calloc(1, sizeof(*block));
-		if (!block) {
-			io->done(io, -ENOMEM);
+		if (!block)
 			return NULL;
-		}
 		block->next = channel->blocks;
 		channel->blocks = block;
 		for (i = 0; i < BLOCK_RECORDS; i++) {
@@ -145,9 +160,33 @@ struct wrap_io *wrap_take(struct wrap_channel *channel, struct backend_io *io)
 	}
 	record = channel->free;
 	channel->free = record->next;
-	record->outer = io;
+	record->outer = NULL;
 	record->error = 0;
+	record->at = 0;
+	record->parent = NULL;
+	record->parts = 0;
+	record->busy = false;
 	record->held = false;
+	return record;
+}
+
+struct wrap_io *wrap_take(struct wrap_channel *channel, struct backend_io *io)
+{
+	struct wrap_io *record = record_take(channel);
+
+	if (record)
+		record->outer = io;
+	else
+		io->done(io, -ENOMEM);
+	return record;
+}
+
+struct wrap_io *wrap_part(struct wrap_io *parent)
+{
+	struct wrap_io *record = record_take(parent->channel);
+
+	if (record)
+		record->parent = parent;
 	return record;
 }
 
@@ -163,7 +202,7 @@ void wrap_hold(struct wrap_io *io)
 	channel->held = io;
 }
 
-static void unhold(struct wrap_io *io)
+void wrap_unhold(struct wrap_io *io)
 {
 	if (!io->held)
 		return;
@@ -177,13 +216,18 @@ static void unhold(struct wrap_io *io)
 	io->held = false;
 }
 
+void wrap_release(struct wrap_io *io)
+{
+	wrap_unhold(io);
+	io->next = io->channel->free;
+	io->channel->free = io;
+}
+
 void wrap_finish(struct wrap_io *io, int error)
 {
 	struct backend_io *outer = io->outer;
 
-	unhold(io);
-	io->next = io->channel->free;
-	io->channel->free = io;
+	wrap_release(io);
 	outer->done(outer, error);
 }
 
@@ -194,14 +238,10 @@ static void inner_done(struct backend_io *inner, int error)
 	wrap_finish(io, error ? error : io->error);
 }
 
-void wrap_pass(struct wrap_io *io)
+static void pass(struct wrap_io *io, uint32_t length,
+		 void (*done)(struct backend_io *inner, int error))
 {
-	wrap_pass_part(io, io->outer->length);
-}
-
-void wrap_pass_part(struct wrap_io *io, uint32_t length)
-{
-	unhold(io);
+	wrap_unhold(io);
 	io->inner = (struct backend_io) {
 		.op = io->outer->op,
 		.flags = io->outer->flags,
@@ -209,10 +249,25 @@ void wrap_pass_part(struct wrap_io *io, uint32_t length)
 		.length = length,
 		.buf = io->outer->buf,
 		.extents = io->outer->extents,
-		.done = inner_done,
+		.done = done,
 		.owner = io,
 	};
 	backend_submit(io->channel->inner, &io->inner);
+}
+
+void wrap_pass(struct wrap_io *io)
+{
+	pass(io, io->outer->length, inner_done);
+}
+
+void wrap_pass_to(struct wrap_io *io, void (*done)(struct backend_io *inner, int error))
+{
+	pass(io, io->outer->length, done);
+}
+
+void wrap_pass_part(struct wrap_io *io, uint32_t length)
+{
+	pass(io, length, inner_done);
 }
 
 void wrap_kick(struct backend_channel *channel)

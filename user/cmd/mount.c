@@ -18,6 +18,10 @@ static const char *const words_on_death[] = {
 	[MOUNT_PARK] = "park", [MOUNT_FAIL] = "fail", NULL,
 };
 
+static const char *const words_via[] = {
+	[MOUNT_VIA_R3MAP] = "r3map", [MOUNT_VIA_NBD] = "nbd", NULL,
+};
+
 static const char *const words_flush[] = {
 	[MOUNT_FLUSH_LOCAL] = "local", [MOUNT_FLUSH_DURABLE] = "local-durable",
 	[MOUNT_FLUSH_REMOTE] = "remote", NULL,
@@ -55,6 +59,8 @@ static const struct opt mount_opts[] = {
 	{ OPT_STRING, "log", 0, M(log), .value = "FILE",
 	  .help = "with --daemon: append messages to FILE" },
 	{ OPT_FLAG, "read-only", 'r', M(read_only), .help = "refuse writes" },
+	{ OPT_CHOICE, "via", 0, M(via), .value = "r3map|nbd", .words = words_via,
+	  .help = "the driver: r3map's, or the kernel's NBD client, to compare with (default: r3map)" },
 	{ OPT_FLAG, "managed", 'm', M(managed),
 	  .help = "keep the region in a local store: pulled in the background, written back later" },
 	{ OPT_STRING, "store", 0, M(store), .value = "FILE",
@@ -137,12 +143,51 @@ static bool mount_is_managed(const struct mount_options *options)
 	       memcmp(&options->pull_push, &mount_defaults.pull_push, sizeof(options->pull_push));
 }
 
+/* An option that was given and that the kernel's NBD client cannot keep; NULL: there is none. */
+static const char *mount_not_via(const struct mount_options *options)
+{
+#define GIVEN(field, name) { options->field != mount_defaults.field, name }
+	const struct {
+		bool given;
+		const char *name;
+	} list[] = {
+		GIVEN(recover, "--recover"),
+		GIVEN(park, "--park"),
+		GIVEN(on_death, "--on-death"),
+		GIVEN(timeout, "--timeout"),
+		GIVEN(depth, "--depth"),
+		GIVEN(area, "--area"),
+		GIVEN(max_io, "--max-io"),
+		GIVEN(transport, "--transport"),
+		GIVEN(physical_block, "--physical-block-size"),
+		GIVEN(io_min, "--io-min"),
+		GIVEN(io_opt, "--io-opt"),
+		GIVEN(max_discard, "--max-discard"),
+		GIVEN(store, "--store"),
+		GIVEN(progress, "--progress"),
+		GIVEN(part_scan, "--no-part-scan"),
+		{ options->managed && options->queues != mount_defaults.queues,
+		  "--queues with --managed" },
+	};
+#undef GIVEN
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+		if (list[i].given)
+			return list[i].name;
+	return NULL;
+}
+
 static int mount_run(const void *settings, int argc, char **argv, struct error *error)
 {
 	const struct mount_options *options = settings;
 	uint32_t index;
 
 	(void)argc;
+	if (options->via == MOUNT_VIA_NBD && mount_not_via(options)) {
+		error_set(error, -EINVAL, "%s is for r3map's own driver: leave it out, or --via nbd",
+			  mount_not_via(options));
+		return EXIT_USAGE;
+	}
 	if (options->run && options->daemon) {
 		error_set(error, -EINVAL, "--run and --daemon exclude each other: the helper of --run ends with its command");
 		return EXIT_USAGE;

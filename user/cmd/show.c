@@ -13,10 +13,13 @@
 #include "lib/loop.h"
 #include "lib/progress.h"
 #include "lib/size.h"
+#include "mount/door.h"
 #include "nl/chunks.h"
 #include "nl/control.h"
 #include "nl/device.h"
 #include "show/picture.h"
+
+#define SHOW_TIMEOUT	10000	/* ms for a helper that is to tell about itself */
 
 struct show_options {
 	bool json;
@@ -195,6 +198,33 @@ static int show_watch(struct control *control, struct device *device, struct err
 	return err;
 }
 
+/* A device that the module does not know, /dev/nbdN: what its helper tells, a fact a line. */
+static int show_other(uint32_t index, const struct show_options *options, struct error *error)
+{
+	char answer[4096];
+	cJSON *object, *fact;
+	int err = door_ask(index, DOOR_SHOW, SHOW_TIMEOUT, answer, sizeof(answer), error);
+
+	if (err)
+		return err;
+	if (options->json)
+		return puts(answer) == EOF || fflush(stdout) == EOF ? -errno : 0;
+	object = cJSON_Parse(answer);
+	if (!object)
+		return error_set(error, -EBADMSG,
+				 "what the helper of /dev/nbd%" PRIu32 " tells makes no sense: is it of another version?",
+				 index);
+	printf("/dev/nbd%" PRIu32 "\n", index);
+	cJSON_ArrayForEach(fact, object) {
+		if (cJSON_IsString(fact) && strcmp(fact->string, "device"))
+			printf("  %-12s %s\n", fact->string, fact->valuestring);
+		else if (cJSON_IsNumber(fact))
+			printf("  %-12s %.0f\n", fact->string, fact->valuedouble);
+	}
+	cJSON_Delete(object);
+	return fflush(stdout) == EOF ? -errno : 0;
+}
+
 static int show_run(const void *settings, int argc, char **argv, struct error *error)
 {
 	const struct show_options *options = settings;
@@ -208,6 +238,12 @@ static int show_run(const void *settings, int argc, char **argv, struct error *e
 		error_set(error, -EINVAL, "--watch is for people: leave out --json and --map");
 		return EXIT_USAGE;
 	}
+	if (door_names(argv[0], &index) && (options->map || options->watch)) {
+		error_set(error, -EINVAL, "--map and --watch are for devices of r3map's own driver");
+		return EXIT_USAGE;
+	}
+	if (door_names(argv[0], &index))
+		return show_other(index, options, error);
 	if (device_index(argv[0], &index, error))
 		return EXIT_USAGE;
 	err = control_open(&control, error);

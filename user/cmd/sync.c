@@ -13,6 +13,7 @@
 #include "cmd/cmd.h"
 #include "lib/error.h"
 #include "lib/loop.h"
+#include "mount/door.h"
 #include "nl/control.h"
 #include "nl/device.h"
 #include "nl/sync.h"
@@ -30,12 +31,10 @@ static const struct opt sync_opts[] = {
 };
 
 /* What the page cache above the device holds goes down to it first; the flush comes later. */
-static int sync_cache(uint32_t index, struct error *error)
+static int sync_cache(const char *path, struct error *error)
 {
-	char path[32];
 	int fd, err = 0;
 
-	snprintf(path, sizeof(path), "/dev/r3map%" PRIu32, index);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return error_set(error, -errno, "cannot open %s: %s", path, strerror(errno));
@@ -47,17 +46,49 @@ static int sync_cache(uint32_t index, struct error *error)
 	return err;
 }
 
+/*
+ * A device that the module does not know, /dev/nbdN. Its fsync() is what a flush means there; what
+ * is beyond that its helper does.
+ */
+static int sync_other(uint32_t index, const struct sync_options *options, struct error *error)
+{
+	char path[32], answer[64];
+	int fd, err;
+
+	snprintf(path, sizeof(path), "/dev/nbd%" PRIu32, index);
+	/* Before anything is done: is it one of r3map's? */
+	err = door_ask(index, DOOR_SHOW, options->timeout, answer, sizeof(answer), error);
+	if (err)
+		return err;
+	sync();
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return error_set(error, -errno, "cannot open %s: %s", path, strerror(errno));
+	if (fsync(fd) < 0)
+		err = error_set(error, -errno,
+				"cannot bring %s to its backend: %s; what was written is kept, try again",
+				path, strerror(errno));
+	close(fd);
+	if (err)
+		return err;
+	return door_ask(index, DOOR_SYNC, options->timeout, answer, sizeof(answer), error);
+}
+
 static int sync_run(const void *settings, int argc, char **argv, struct error *error)
 {
 	const struct sync_options *options = settings;
 	struct control *control;
 	struct device device;
+	char path[32];
 	uint32_t index;
 	int err;
 
 	(void)argc;
+	if (door_names(argv[0], &index))
+		return sync_other(index, options, error);
 	if (device_index(argv[0], &index, error))
 		return EXIT_USAGE;
+	snprintf(path, sizeof(path), "/dev/r3map%" PRIu32, index);
 	err = control_open(&control, error);
 	if (err)
 		return err;
@@ -65,7 +96,7 @@ static int sync_run(const void *settings, int argc, char **argv, struct error *e
 	/* File systems above it, too: whoever asks means what he sees in them. */
 	sync();
 	if (!err)
-		err = sync_cache(index, error);
+		err = sync_cache(path, error);
 	if (!err)
 		err = device_sync(control, &device, loop_now() + options->timeout * 1000000ULL, error);
 	control_close(control);

@@ -3,13 +3,17 @@
  * r3map umount: deletes devices and waits until they are gone. Works with and without a helper.
  */
 #include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd/cmd.h"
 #include "lib/error.h"
+#include "mount/door.h"
 #include "nl/control.h"
 #include "nl/device.h"
+#include "nl/knbd.h"
 #include "nl/remove.h"
 
 struct umount_options {
@@ -36,6 +40,42 @@ static int umount_one(struct control *control, uint32_t index,
 
 	if (!err)
 		err = device_remove(control, &device, options->force, options->timeout, error);
+	return err;
+}
+
+/*
+ * A device that the module does not know, /dev/nbdN: its helper takes it down. What a helper that
+ * was killed has left, nobody else takes away.
+ */
+static int umount_other(uint32_t index, const struct umount_options *options, struct error *error)
+{
+	struct control *control;
+	char answer[64];
+	uint32_t owner;
+	int err;
+
+	err = door_ask(index, options->force ? DOOR_FORCE : DOOR_UMOUNT, options->timeout, answer,
+		       sizeof(answer), error);
+	if (err != -ECONNREFUSED)
+		return err;
+	owner = knbd_owner(index);
+	if (owner && (!kill((pid_t)owner, 0) || errno != ESRCH)) {
+		door_forget(index);
+		return error_set(error, -EBUSY,
+				 "/dev/nbd%" PRIu32 " belongs to process %" PRIu32 ", which is not r3map's: disconnect it there",
+				 index, owner);
+	}
+	*error = (struct error){ 0 };
+	err = 0;
+	if (owner) {
+		err = knbd_open(&control, error);
+		if (!err) {
+			err = knbd_disconnect(control, index, error);
+			control_close(control);
+		}
+	}
+	if (!err)
+		door_forget(index);
 	return err;
 }
 
@@ -82,33 +122,62 @@ static int umount_all(struct control *control, const struct umount_options *opti
 	return err;
 }
 
+/* By name; those that the module does not know need no module. */
+static int umount_named(char **names, int count, const struct umount_options *options,
+			struct error *error)
+{
+	uint32_t *indices = calloc((size_t)count + 1, sizeof(*indices)), index;
+	struct control *control = NULL;
+	unsigned int used = 0;
+	struct error one;
+	int err = 0, code;
+
+	if (!indices)
+		return error_set(error, -ENOMEM, "out of memory");
+	for (int i = 0; i < count; i++) {
+		if (door_names(names[i], &index))
+			continue;
+		if (device_index(names[i], &indices[used++], error)) {
+			free(indices);
+			return EXIT_USAGE;
+		}
+	}
+	if (used)
+		err = control_open(&control, error);
+	if (control)
+		err = umount_many(control, indices, used, options, error);
+	for (int i = 0; i < count; i++) {
+		memset(&one, 0, sizeof(one));
+		code = door_names(names[i], &index) ? umount_other(index, options, &one) : 0;
+		if (!code)
+			continue;
+		if (err)
+			fprintf(stderr, "r3map: %s\n", error->text);
+		*error = one;
+		err = code;
+	}
+	control_close(control);
+	free(indices);
+	return err;
+}
+
 static int umount_run(const void *settings, int argc, char **argv, struct error *error)
 {
 	const struct umount_options *options = settings;
 	struct control *control;
-	uint32_t *indices;
 	int err;
 
 	if (options->all == (argc > 0)) {
 		error_set(error, -EINVAL, "give the devices to unmount, or --all");
 		return EXIT_USAGE;
 	}
-	indices = calloc((size_t)argc + 1, sizeof(*indices));
-	if (!indices)
-		return error_set(error, -ENOMEM, "out of memory");
-	for (int i = 0; i < argc; i++) {
-		if (device_index(argv[i], &indices[i], error)) {
-			free(indices);
-			return EXIT_USAGE;
-		}
-	}
+	if (!options->all)
+		return umount_named(argv, argc, options, error);
 	err = control_open(&control, error);
 	if (!err) {
-		err = options->all ? umount_all(control, options, error) :
-				     umount_many(control, indices, (unsigned int)argc, options, error);
+		err = umount_all(control, options, error);
 		control_close(control);
 	}
-	free(indices);
 	return err;
 }
 

@@ -27,6 +27,7 @@ struct holders {
 	char disk[32];			/* "r3map0" */
 	dev_t devices[DEVICES_MAX];
 	unsigned int devices_used;
+	struct stat node;		/* of /dev/DISK; st_ino 0: there is none */
 	char *text;
 	size_t size, used;
 	unsigned int found;
@@ -181,6 +182,27 @@ static void holders_space(struct holders *h, const char *pid)
 	holders_mounts(h, path, where);
 }
 
+/* A device that is mapped stays open when its descriptor is closed. */
+static bool holders_maps(const struct holders *h, const char *pid)
+{
+	unsigned int major, minor;
+	unsigned long long inode;
+	char path[PATH_MAX];
+	bool found = false;
+	FILE *maps;
+
+	if (!h->node.st_ino)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%s/maps", pid);
+	maps = fopen(path, "re");
+	while (maps && !found && fgets(path, sizeof(path), maps))
+		found = sscanf(path, "%*x-%*x %*s %*x %x:%x %llu", &major, &minor, &inode) == 3 &&
+			inode == h->node.st_ino && makedev(major, minor) == h->node.st_dev;
+	if (maps)
+		fclose(maps);
+	return found;
+}
+
 static void holders_process(struct holders *h, const char *pid)
 {
 	char path[PATH_MAX], name[64] = "?";
@@ -201,7 +223,7 @@ static void holders_process(struct holders *h, const char *pid)
 	}
 	if (dir)
 		closedir(dir);
-	if (!open)
+	if (!open && !holders_maps(h, pid))
 		return;
 	snprintf(path, sizeof(path), "/proc/%s/comm", pid);
 	file = fopen(path, "re");
@@ -210,18 +232,22 @@ static void holders_process(struct holders *h, const char *pid)
 			name[strcspn(name, "\n")] = '\0';
 		fclose(file);
 	}
-	holders_add(h, "open in process %s (%s)", pid, name);
+	holders_add(h, "%s process %s (%s)", open ? "open in" : "mapped by", pid, name);
 }
 
-void holders_describe(uint32_t index, char *text, size_t size)
+bool holders_find(const char *disk, char *text, size_t size)
 {
 	struct holders h = { .text = text, .size = size };
+	char node[sizeof(h.disk) + 8];
 	struct dirent *entry;
 	struct stat info;
 	DIR *proc;
 
 	text[0] = '\0';
-	snprintf(h.disk, sizeof(h.disk), "r3map%" PRIu32, index);
+	snprintf(h.disk, sizeof(h.disk), "%s", disk);
+	snprintf(node, sizeof(node), "/dev/%s", disk);
+	if (stat(node, &h.node))
+		h.node.st_ino = 0;
 	holders_sysfs(&h);
 	holders_mounts(&h, "/proc/self/mountinfo", "");
 	if (!stat("/proc/self/ns/mnt", &info))
@@ -241,4 +267,13 @@ void holders_describe(uint32_t index, char *text, size_t size)
 		snprintf(text, size, "no holder is visible from here, or it has just let go");
 	else if (h.found > FOUND_MAX && h.used < size)
 		snprintf(text + h.used, size - h.used, " and %u more", h.found - FOUND_MAX);
+	return h.found;
+}
+
+void holders_describe(uint32_t index, char *text, size_t size)
+{
+	char disk[32];
+
+	snprintf(disk, sizeof(disk), "r3map%" PRIu32, index);
+	holders_find(disk, text, size);
 }

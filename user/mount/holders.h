@@ -5,6 +5,7 @@
 #ifndef R3MAP_MOUNT_HOLDERS_H
 #define R3MAP_MOUNT_HOLDERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,5 +15,7 @@
  * that. A picture of a moment: it may have changed by the time it is read.
  */
 void holders_describe(uint32_t index, char *text, size_t size);
+/* The same of /dev/@disk. False: nothing was found. */
+bool holders_find(const char *disk, char *text, size_t size);
 
 #endif

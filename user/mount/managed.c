@@ -3,6 +3,7 @@
  * Pull and push of a managed mount, put together. See managed.h.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +11,37 @@
 #include <unistd.h>
 
 #define LOG_PREFIX "mount: "
+#include "backend/backend.h"
+#include "lib/error.h"
 #include "lib/log.h"
 #include "mount/managed.h"
+
+#define PUSH_IO	(1u << 20)	/* bytes of one write to the backend */
+
+int managed_init(struct managed *managed, const struct managed_options *options,
+		 struct backend *backend, uint64_t size, uint32_t chunk, struct error *error)
+{
+	const uint32_t max_io = backend->info.max_io;
+
+	managed->options = options;
+	managed->backend = backend;
+	managed->size = size;
+	managed->chunk = chunk;
+	managed->max_io = max_io && max_io < PUSH_IO ? max_io : PUSH_IO;
+	if (managed->max_io < chunk)
+		managed->max_io = chunk;
+	managed->record = -1;
+	atomic_init(&managed->missed, UINT64_MAX);
+	sem_init(&managed->first, 0, 0);
+	if (!options->record)
+		return 0;
+	managed->record = open(options->record, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC,
+			       0644);
+	if (managed->record < 0)
+		return error_set(error, -errno, "cannot open %s: %s", options->record,
+				 strerror(errno));
+	return 0;
+}
 
 int managed_start(struct managed *managed, struct loop *loop, struct backend_channel *channel,
 		  struct error *error)

@@ -65,6 +65,13 @@ struct managed {
 	struct error error;		/* the helper is to end, see managed_broke() */
 };
 
+/*
+ * Fills in @managed, zeroed, but for the store and whose the chunks are. @size: of the device,
+ * @chunk: of its map. 0 or a negative errno with a sentence; @managed->record is the caller's to
+ * close if >= 0.
+ */
+int managed_init(struct managed *managed, const struct managed_options *options,
+		 struct backend *backend, uint64_t size, uint32_t chunk, struct error *error);
 /* In the first queue's thread, once its channel is open. 0 or a negative errno with a sentence. */
 int managed_start(struct managed *managed, struct loop *loop, struct backend_channel *channel,
 		  struct error *error);

@@ -34,7 +34,9 @@
 #include "mount/mount.h"
 #include "mount/node.h"
 #include "mount/parameters.h"
+#include "mount/ready.h"
 #include "mount/reclaim.h"
+#include "mount/via.h"
 #include "mount/worker.h"
 #include "nl/control.h"
 #include "nl/device.h"
@@ -46,7 +48,6 @@
 #define RETRY_FIRST		(20 * MS)	/* ns: a prober of udev is gone by then */
 #define RETRY_QUIET		(2000 * MS)	/* ns for which "busy" is not worth telling */
 #define RETRY_SLOW		(1000 * MS)
-#define PUSH_IO			(1U << 20)	/* bytes of one write to the backend of a managed device */
 #define FORCE_WITHIN		(5000 * MS)	/* ns between two signals that mean force */
 
 struct mount {
@@ -340,26 +341,13 @@ static int mount_store(struct mount *m, struct device *in, struct error *error)
 /* The device is this helper's: what its pull and push need. */
 static int mount_managed(struct mount *m, struct error *error)
 {
-	const uint32_t max_io = m->backend->info.max_io;
 	struct managed *managed = &m->managed;
 	int fd, err;
 
-	managed->options = &m->options->pull_push;
-	atomic_init(&managed->missed, UINT64_MAX);
-	sem_init(&managed->first, 0, 0);
-	if (managed->options->record) {
-		managed->record = open(managed->options->record,
-				       O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
-		if (managed->record < 0)
-			return error_set(error, -errno, "cannot open %s: %s",
-					 managed->options->record, strerror(errno));
-	}
-	managed->backend = m->backend;
-	managed->size = m->device.size;
-	managed->chunk = m->device.chunk;
-	managed->max_io = max_io && max_io < PUSH_IO ? max_io : PUSH_IO;
-	if (managed->max_io < managed->chunk)
-		managed->max_io = managed->chunk;
+	err = managed_init(managed, &m->options->pull_push, m->backend, m->device.size,
+			   m->device.chunk, error);
+	if (err)
+		return err;
 	managed->chunks.index = m->device.index;
 	managed->chunks.generation = m->device.generation;
 	managed->chunks.chunk = m->device.chunk;
@@ -564,42 +552,12 @@ static int mount_up(struct mount *m, const char *backend, struct error *error)
 	if (err)
 		return error_prefix(error, "cannot start %s", m->path);
 	m->started = true;
-	err = node_wait(m->device.index, error);
+	err = node_wait(m->path, error);
 	if (!err && m->options->lock && !m->options->recover)
 		err = reclaim_lock(error);
 	if (!err && m->options->lock && m->device.chunk)
 		store_unlock(&m->managed.store);
 	return err;
-}
-
-static int mount_ready(struct mount *m, int pipe, int log, struct error *error)
-{
-	char line[NODE_PATH + 1];
-	int err;
-
-	snprintf(line, sizeof(line), "%s\n", m->path);
-	notify_systemd("READY=1");
-	if (m->options->run) {
-		/* Before the fork: the child of a process with threads must not allocate. */
-		if (setenv("R3MAP_DEVICE", m->path, 1) < 0)
-			return error_set(error, -ENOMEM, "out of memory");
-		err = run_start(m->options->run, reclaim_unprotect, &m->child_pid, &m->child.fd,
-				error);
-		if (err)
-			return err;
-		m->child.ready = mount_child;
-		err = loop_add(m->loop, &m->child, EPOLLIN);
-		if (err)
-			return error_set(error, err, "cannot watch the command: %s",
-					 strerror(-err));
-	} else if (pipe < 0 && (fputs(line, stdout) == EOF || fflush(stdout) == EOF)) {
-		log_warn("cannot print the device's path: %s", strerror(errno));
-	}
-	if (pipe >= 0 && notify_ready(pipe, line, log))
-		return error_set(error, -EPIPE, "whoever waited for %s is gone: it is given up",
-				 m->path);
-	mount_look(&m->look);
-	return 0;
 }
 
 static void mount_wait(struct mount *m)
@@ -666,10 +624,19 @@ int mount_serve(const struct mount_options *options, const char *backend, struct
 	}
 	if (options->daemon)
 		err = notify_fork(&pipe, error);
+	if (!err && options->via == MOUNT_VIA_NBD)
+		return via_serve(options, backend, pipe, log, error);
 	if (!err)
 		err = mount_up(&m, backend, error);
 	if (!err)
-		err = mount_ready(&m, pipe, log, error);
+		err = ready_tell(options, &(struct ready) { m.path, pipe, log }, &m.child_pid,
+				 &m.child.fd, error);
+	if (!err && m.child_pid) {
+		m.child.ready = mount_child;
+		err = ready_watch(m.loop, &m.child, error);
+	}
+	if (!err)
+		mount_look(&m.look);
 	if (err) {
 		/*
 		 * A device that was never started ends with its control socket; one that was would

@@ -14,11 +14,13 @@ struct error;
 
 enum mount_on_death { MOUNT_PARK, MOUNT_FAIL };
 enum mount_flush { MOUNT_FLUSH_LOCAL, MOUNT_FLUSH_DURABLE, MOUNT_FLUSH_REMOTE };
+enum mount_via { MOUNT_VIA_R3MAP, MOUNT_VIA_NBD };
 enum mount_transport { MOUNT_SHARED, MOUNT_INLINE };
 
 #define MOUNT_AUTO	UINT32_MAX	/* the backend or the machine decides */
 
 struct mount_options {
+	int via;		/* enum mount_via */
 	uint32_t index;		/* or MOUNT_AUTO: the lowest free one */
 	uint32_t queues;	/* or MOUNT_AUTO */
 	uint32_t depth;

@@ -27,13 +27,13 @@ char *node_path(uint32_t index, char path[NODE_PATH])
 }
 
 /* The number that sysfs tells; 0 if the device is not there. */
-static dev_t node_number(uint32_t index)
+static dev_t node_number(const char *node)
 {
 	unsigned int major = 0, minor = 0;
 	char path[64];
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/sys/block/r3map%" PRIu32 "/dev", index);
+	snprintf(path, sizeof(path), "/sys/block/%s/dev", strrchr(node, '/') + 1);
 	file = fopen(path, "re");
 	if (!file)
 		return 0;
@@ -59,21 +59,19 @@ static bool node_devtmpfs(void)
 	return found;
 }
 
-int node_wait(uint32_t index, struct error *error)
+int node_wait(const char *path, struct error *error)
 {
 	const struct timespec pause = { .tv_nsec = 1000000 };
-	char path[NODE_PATH];
 	struct stat info;
 	dev_t number = 0;
 
-	node_path(index, path);
 	for (int ms = 0; ms < WAIT_MS; ms++) {
 		if (!stat(path, &info) && S_ISBLK(info.st_mode)) {
-			number = number ? number : node_number(index);
+			number = number ? number : node_number(path);
 			if (!number || info.st_rdev == number)	/* 0: sysfs is not mounted */
 				return 0;
 		}
-		number = node_number(index);
+		number = node_number(path);
 		if (number && !node_devtmpfs()) {
 			unlink(path);
 			if (!mknod(path, S_IFBLK | 0600, number)) {

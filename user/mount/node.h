@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * /dev/r3mapN as a file: devtmpfs makes it. Only where there is no devtmpfs is it made here.
+ * /dev/r3mapN, or another block device, as a file: devtmpfs makes it. Only where there is no
+ * devtmpfs is it made here.
  */
 #ifndef R3MAP_MOUNT_NODE_H
 #define R3MAP_MOUNT_NODE_H
@@ -14,10 +15,10 @@ struct error;
 /* Returns @path. */
 char *node_path(uint32_t index, char path[NODE_PATH]);
 /*
- * The device is LIVE: waits until its node is there, a bounded time. 0, or a negative errno with
+ * The device is there: waits until its node @path is, a bounded time. 0, or a negative errno with
  * a sentence. A node that had to be made is remembered for node_forget().
  */
-int node_wait(uint32_t index, struct error *error);
+int node_wait(const char *path, struct error *error);
 /* Removes the node that node_wait() made, if it made one. */
 void node_forget(void);
 

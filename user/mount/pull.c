@@ -26,7 +26,6 @@
 #include "mount/managed.h"
 #include "mount/order.h"
 #include "mount/pace.h"
-#include "nl/device.h"
 
 #define PIECES		64u		/* extents of the backend asked for at a time */
 #define PIECE_LOOK	(1u << 30)	/* bytes that are asked about at a time */
@@ -378,11 +377,11 @@ static void pull_pass_over(struct pull *pull)
 {
 	struct managed *m = pull->managed;
 	struct error error = { 0 };
-	struct device device;
+	uint64_t local;
 
-	if (device_get(m->chunks.control, m->chunks.index, &device, &error))
+	if (chunks_local(&m->chunks, &local, &error))
 		return pull_give_up(pull, &error);
-	if (device.local >= m->size) {
+	if (local >= m->size) {
 		log_info("everything is local");
 		pull->over = true;
 		pull_first_told(pull);

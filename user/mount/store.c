@@ -64,6 +64,39 @@ int store_prepare(const struct store *store, uint64_t offset, uint64_t length)
 	return fallocate(store->fd, 0, (off_t)offset, (off_t)length) < 0 ? -errno : 0;
 }
 
+int store_read(const struct store *store, uint64_t offset, void *bytes, uint32_t length)
+{
+	uint8_t *to = bytes;
+	ssize_t got;
+
+	for (; length; length -= (uint32_t)got, offset += (uint64_t)got, to += got) {
+		got = pread(store->fd, to, length, (off_t)offset);
+		if (got < 0 && errno == EINTR)
+			got = 0;
+		else if (got <= 0)	/* an end before the end: somebody has cut it */
+			return got ? -errno : -EIO;
+	}
+	return 0;
+}
+
+int store_write(const struct store *store, uint64_t offset, const void *bytes, uint32_t length)
+{
+	const uint8_t *from = bytes;
+	int err = store_prepare(store, offset, length);
+	ssize_t put;
+
+	if (err)
+		return err;
+	for (; length; length -= (uint32_t)put, offset += (uint64_t)put, from += put) {
+		put = pwrite(store->fd, from, length, (off_t)offset);
+		if (put < 0 && errno == EINTR)
+			put = 0;
+		else if (put < 0)
+			return -errno;
+	}
+	return 0;
+}
+
 int store_punch(const struct store *store, uint64_t offset, uint64_t length)
 {
 	/* Of a page that is punched in part the memory stays, and the last one may be short. */

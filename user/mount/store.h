@@ -36,6 +36,13 @@ void store_unlock(const struct store *store);
  * -ENOSPC or another negative errno.
  */
 int store_prepare(const struct store *store, uint64_t offset, uint64_t length);
+/*
+ * Copies out, or in, by a system call: what is absent stays so when it is read, and what does not
+ * fit is an error, in no case a signal. 0 or a negative errno; store_write() that fails for lack of
+ * room has changed nothing.
+ */
+int store_read(const struct store *store, uint64_t offset, void *bytes, uint32_t length);
+int store_write(const struct store *store, uint64_t offset, const void *bytes, uint32_t length);
 /* Makes them absent. */
 int store_punch(const struct store *store, uint64_t offset, uint64_t length);
 /*

@@ -11,6 +11,7 @@
 #include "lib/error.h"
 #include "nl/chunks.h"
 #include "nl/control.h"
+#include "nl/device.h"
 
 #define MEMORY_TRIES	100
 #define MEMORY_PAUSE	50000000	/* ns */
@@ -158,12 +159,16 @@ static int chunks_tell(const struct chunks *chunks, int cmd, const struct r3map_
 int chunks_claim(const struct chunks *chunks, uint64_t offset, uint64_t length, uint64_t max,
 		 struct chunk_extents *extents, struct error *error)
 {
+	if (chunks->ops)
+		return chunks->ops->claim(chunks->map, offset, length, max, extents, error);
 	return chunks_ask(chunks, R3MAP_CMD_CHUNK_CLAIM, offset, length, max, extents, error);
 }
 
 int chunks_take(const struct chunks *chunks, uint64_t offset, uint64_t length, uint64_t max,
 		struct chunk_extents *extents, struct error *error)
 {
+	if (chunks->ops)
+		return chunks->ops->take(chunks->map, offset, length, max, extents, error);
 	return chunks_ask(chunks, R3MAP_CMD_DIRTY_TAKE, offset, length, max, extents, error);
 }
 
@@ -176,13 +181,30 @@ int chunks_get(const struct chunks *chunks, uint64_t offset, struct chunk_extent
 int chunks_fill(const struct chunks *chunks, const struct r3map_extent *extents,
 		unsigned int count, int code, struct error *error)
 {
+	if (chunks->ops)
+		return chunks->ops->fill(chunks->map, extents, count, code, error);
 	return chunks_tell(chunks, R3MAP_CMD_CHUNK_FILL, extents, count, code, error);
 }
 
 int chunks_done(const struct chunks *chunks, const struct r3map_extent *extents,
 		unsigned int count, int code, struct error *error)
 {
+	if (chunks->ops)
+		return chunks->ops->done(chunks->map, extents, count, code, error);
 	return chunks_tell(chunks, R3MAP_CMD_DIRTY_DONE, extents, count, code, error);
+}
+
+int chunks_local(const struct chunks *chunks, uint64_t *bytes, struct error *error)
+{
+	struct device device;
+	int err;
+
+	if (chunks->ops)
+		return chunks->ops->local(chunks->map, bytes, error);
+	err = device_get(chunks->control, chunks->index, &device, error);
+	if (!err)
+		*bytes = device.local;
+	return err;
 }
 
 static int store_reply(struct nlattr **attrs, void *data)

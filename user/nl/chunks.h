@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The chunk map of a managed device: the STORE_*, CHUNK_* and DIRTY_* commands.
+ * The chunk map of a managed device: the STORE_*, CHUNK_* and DIRTY_* commands, or one in this
+ * process (chunk/), for which the functions below mean the same.
  *
  * A control socket is used by one thread at a time; the thread that pulls and pushes has its own.
  */
@@ -10,11 +11,27 @@
 #include <linux/r3map.h>
 #include <stdint.h>
 
+struct chunk_extents;
 struct control;
 struct error;
 
-/* Whose chunks. */
+/* A map that is not the module's. Each as the function chunks_NAME() below. */
+struct chunks_ops {
+	int (*claim)(void *map, uint64_t offset, uint64_t length, uint64_t max,
+		     struct chunk_extents *extents, struct error *error);
+	int (*fill)(void *map, const struct r3map_extent *extents, unsigned int count, int code,
+		    struct error *error);
+	int (*take)(void *map, uint64_t offset, uint64_t length, uint64_t max,
+		    struct chunk_extents *extents, struct error *error);
+	int (*done)(void *map, const struct r3map_extent *extents, unsigned int count, int code,
+		    struct error *error);
+	int (*local)(void *map, uint64_t *bytes, struct error *error);
+};
+
+/* Whose chunks: the module's, of a device, unless there are @ops. */
 struct chunks {
+	const struct chunks_ops *ops;
+	void *map;			/* of @ops */
 	struct control *control;
 	uint32_t index;
 	uint64_t generation;
@@ -29,11 +46,13 @@ struct chunk_extents {
 };
 
 /*
- * All of these: 0 or a negative errno with the kernel's sentence in @error. If the kernel has no
- * memory for an answer they ask again for a while.
+ * All of these: 0 or a negative errno with a sentence, the kernel's if it is the module's map. If the
+ * kernel has no memory for an answer they ask again for a while.
  */
 
-/* A descriptor of the store, which the caller owns. */
+/* How many bytes are local. */
+int chunks_local(const struct chunks *chunks, uint64_t *bytes, struct error *error);
+/* Of the module only: a descriptor of the store, which the caller owns. */
 int chunks_store(const struct chunks *chunks, int *fd, struct error *error);
 /* Claims remote chunks within @length bytes at @offset, up to @max bytes and at least one chunk. */
 int chunks_claim(const struct chunks *chunks, uint64_t offset, uint64_t length, uint64_t max,
@@ -47,7 +66,7 @@ int chunks_take(const struct chunks *chunks, uint64_t offset, uint64_t length, u
 /* Taken chunks are at the backend, or not, as chunks_fill(). */
 int chunks_done(const struct chunks *chunks, const struct r3map_extent *extents,
 		unsigned int count, int code, struct error *error);
-/* The states of all chunks from @offset on; the generation does not matter. */
+/* Of the module only: the states of all chunks from @offset on; the generation does not matter. */
 int chunks_get(const struct chunks *chunks, uint64_t offset, struct chunk_extents *extents,
 	       struct error *error);
 

@@ -71,6 +71,12 @@ static int control_no_module(struct error *error)
 
 int control_open(struct control **control, struct error *error)
 {
+	return control_open_family(control, R3MAP_FAMILY_NAME, control_no_module, error);
+}
+
+int control_open_family(struct control **control, const char *family,
+			int (*missing)(struct error *error), struct error *error)
+{
 	struct control *c = calloc(1, sizeof(*c));
 	int on = 1;
 	int err;
@@ -88,9 +94,9 @@ int control_open(struct control **control, struct error *error)
 				nl_geterror(err));
 		goto fail;
 	}
-	c->family = genl_ctrl_resolve(c->sock, R3MAP_FAMILY_NAME);
+	c->family = genl_ctrl_resolve(c->sock, family);
 	if (c->family < 0) {
-		err = control_no_module(error);
+		err = missing(error);
 		goto fail;
 	}
 	/* Both are old enough for every kernel that can load the module. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * nl/ is everything that speaks generic netlink with r3map.ko: control (a socket for commands),
- * device (what the DEVICE_* commands carry), events (the multicast group), queue (the hot path,
- * built by hand). Nothing outside nl/ sees a netlink message.
+ * nl/ is everything that speaks generic netlink with r3map.ko (and, knbd.c, with nbd.ko): control
+ * (a socket for commands), device (what the DEVICE_* commands carry), events (the multicast group),
+ * queue (the hot path, built by hand). Nothing outside nl/ sees a netlink message.
  *
  * A control socket is a request-reply socket on libnl-genl-3. The kernel ties a device to the
  * socket that made it: while that one is open the helper is alive.
@@ -33,6 +33,9 @@ struct features {
  * negative errno; -ENOENT with a sentence that says how to load the module if it is not there.
  */
 int control_open(struct control **control, struct error *error);
+/* The same for another family, whose version is 1. @missing: says so, and returns -ENOENT. */
+int control_open_family(struct control **control, const char *family,
+			int (*missing)(struct error *error), struct error *error);
 void control_close(struct control *control);
 
 /* Number of the family. */

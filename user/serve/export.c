@@ -29,12 +29,27 @@ static uint32_t payload_fit(const struct backend_info *info, uint32_t payload)
 	return payload & ~(info->block_min - 1);
 }
 
+/* There is room for it. */
+static void export_put(struct exports *exports, char *name, struct backend *backend,
+		       const struct serve_limits *limits, bool read_only)
+{
+	exports->list[exports->count] = (struct export) {
+		.name = name,
+		.backend = backend,
+		.index = exports->count,
+		.read_only = read_only || backend->info.read_only,
+		.payload_max = payload_fit(&backend->info, limits->payload),
+	};
+	exports->count++;
+}
+
 int exports_add(struct exports *exports, const char *spec, const struct serve_limits *limits,
 		bool read_only, struct error *error)
 {
 	const char *backend = backend_part(spec);
 	size_t length = backend == spec ? 0 : (size_t)(backend - spec) - 1;
-	struct export *list, *export;
+	struct backend *opened;
+	struct export *list;
 	unsigned int i;
 	char *name;
 	int code;
@@ -62,17 +77,27 @@ int exports_add(struct exports *exports, const char *spec, const struct serve_li
 		free(name);
 		return code;
 	}
-	export = &list[exports->count];
-	memset(export, 0, sizeof(*export));
-	code = backend_open(backend, &export->backend, error);
-	if (code) {
+	code = backend_open(backend, &opened, error);
+	if (code)
 		free(name);
-		return code;
+	else
+		export_put(exports, name, opened, limits, read_only);
+	return code;
+}
+
+int exports_add_open(struct exports *exports, struct backend *backend,
+		     const struct serve_limits *limits, bool read_only, struct error *error)
+{
+	struct export *list = reallocarray(exports->list, exports->count + 1, sizeof(*list));
+	char *name = strdup("");
+
+	if (list)
+		exports->list = list;
+	if (!list || !name) {
+		free(name);
+		return error_set(error, -ENOMEM, "out of memory");
 	}
-	export->name = name;
-	export->index = exports->count++;
-	export->read_only = read_only || export->backend->info.read_only;
-	export->payload_max = payload_fit(&export->backend->info, limits->payload);
+	export_put(exports, name, backend, limits, read_only);
 	return 0;
 }
 

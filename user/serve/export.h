@@ -44,6 +44,9 @@ struct exports {
  */
 int exports_add(struct exports *exports, const char *spec, const struct serve_limits *limits,
 		bool read_only, struct error *error);
+/* The same of one that is open, which becomes its if this succeeds; without a name. */
+int exports_add_open(struct exports *exports, struct backend *backend,
+		     const struct serve_limits *limits, bool read_only, struct error *error);
 /*
  * After the last exports_add(): "" means @name, or the export without a name, or the only one.
  * @threads: how many threads there will be. Returns 0 or -ENOENT with a sentence.

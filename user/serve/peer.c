@@ -293,6 +293,14 @@ struct peer *peer_new(int fd, const char *address)
 	return peer;
 }
 
+void peer_introduce(struct peer *peer, struct export *export)
+{
+	peer->phase = PEER_REQUESTS;
+	peer->headers = NBD_HEADERS_SIMPLE;
+	peer->export = export;
+	atomic_fetch_add(&export->connections, 1);
+}
+
 void peer_start(struct peer *peer, struct server_thread *thread)
 {
 	peer->thread = thread;

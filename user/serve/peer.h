@@ -93,6 +93,11 @@ struct peer {
  * be given to its thread by thread_give(). Returns NULL: out of memory.
  */
 struct peer *peer_new(int fd, const char *address);
+/*
+ * Before thread_give(): the client knows all about @export already, as the kernel's does whose
+ * device this process has set up itself. There is no handshake, and headers are simple.
+ */
+void peer_introduce(struct peer *peer, struct export *export);
 /* In the thread's thread: begins, or goes on after a handover. */
 void peer_start(struct peer *peer, struct server_thread *thread);
 

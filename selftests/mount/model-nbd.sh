@@ -1,0 +1,10 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 600
+#
+# This test will do what model.sh does, with the kernel's NBD client as the device and the pipeline
+# of user space behind it.
+
+export R3MAP_VIA=nbd
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/model.sh"

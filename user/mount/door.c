@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The helper's door. See door.h.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "lib/error.h"
+#include "lib/loop.h"
+#include "lib/size.h"
+#include "mount/door.h"
+
+#define FOLDER		"/run/r3map"
+#define BACKLOG		8
+#define LINE_BYTES	16	/* of a word with its newline */
+#define ANSWER_BYTES	4096
+#define MS		1000000ULL	/* ns */
+
+static const char *const words[DOOR_WORDS] = {
+	[DOOR_SHOW] = "show", [DOOR_SYNC] = "sync", [DOOR_UMOUNT] = "umount", [DOOR_FORCE] = "force",
+};
+
+struct caller {
+	struct loop_source source;
+	struct door *door;
+	struct caller *next;
+	enum door_word word;		/* DOOR_WORDS: it has not said it yet */
+	char line[LINE_BYTES];
+	size_t used;
+};
+
+struct door {
+	struct loop_source source;	/* listens */
+	struct loop *loop;
+	struct caller *callers;
+	void (*asked)(void *data, enum door_word word);
+	void *data;
+	char path[64];
+};
+
+static void door_path(const char *disk, char path[64])
+{
+	snprintf(path, 64, FOLDER "/%.32s", disk);
+}
+
+/* --- the helper's side -------------------------------------------------------------------- */
+
+static void caller_free(struct caller *caller)
+{
+	struct caller **at = &caller->door->callers;
+
+	while (*at != caller)
+		at = &(*at)->next;
+	*at = caller->next;
+	loop_remove(caller->door->loop, &caller->source);
+	close(caller->source.fd);
+	free(caller);
+}
+
+/* The word that a whole line is. DOOR_WORDS: none. */
+static enum door_word line_word(const char *line, size_t length)
+{
+	unsigned int i;
+
+	for (i = 0; i < DOOR_WORDS; i++)
+		if (strlen(words[i]) + 1 == length && !memcmp(line, words[i], length - 1) &&
+		    line[length - 1] == '\n')
+			break;
+	return (enum door_word)i;
+}
+
+static void caller_ready(struct loop_source *source, uint32_t events)
+{
+	struct caller *caller = (struct caller *)source;	/* its first member */
+	struct door *door = caller->door;
+	ssize_t got;
+
+	(void)events;
+	got = read(source->fd, caller->line + caller->used, LINE_BYTES - caller->used);
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	/* It waits no more, or it says too much. */
+	if (got <= 0 || caller->word != DOOR_WORDS) {
+		caller_free(caller);
+		return;
+	}
+	caller->used += (size_t)got;
+	caller->word = line_word(caller->line, caller->used);
+	if (caller->word != DOOR_WORDS)
+		door->asked(door->data, caller->word);
+	else if (caller->used == LINE_BYTES || memchr(caller->line, '\n', caller->used))
+		caller_free(caller);
+}
+
+static void door_ready(struct loop_source *source, uint32_t events)
+{
+	struct door *door = (struct door *)source;	/* its first member */
+	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct caller *caller;
+
+	(void)events;
+	if (fd < 0)
+		return;
+	caller = calloc(1, sizeof(*caller));
+	if (!caller) {
+		close(fd);
+		return;
+	}
+	caller->source = (struct loop_source) { .fd = fd, .ready = caller_ready };
+	caller->door = door;
+	caller->word = DOOR_WORDS;
+	caller->next = door->callers;
+	door->callers = caller;
+	if (loop_add(door->loop, &caller->source, EPOLLIN))
+		caller_free(caller);
+}
+
+/* A name that an earlier helper has left is in the way. */
+static int door_bind(int fd, const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	if (mkdir(FOLDER, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	unlink(path);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(path, 0600) < 0 ||
+	    listen(fd, BACKLOG) < 0)
+		return -errno;
+	return 0;
+}
+
+int door_open(struct loop *loop, const char *disk, void (*asked)(void *data, enum door_word word),
+	      void *data, struct door **out, struct error *error)
+{
+	struct door *door = calloc(1, sizeof(*door));
+	int err;
+
+	if (!door)
+		return error_set(error, -ENOMEM, "out of memory");
+	door->loop = loop;
+	door->asked = asked;
+	door->data = data;
+	door_path(disk, door->path);
+	door->source.ready = door_ready;
+	door->source.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	err = door->source.fd < 0 ? -errno : door_bind(door->source.fd, door->path);
+	if (!err)
+		err = loop_add(loop, &door->source, EPOLLIN);
+	if (err) {
+		error_set(error, err, "cannot listen on %s, where r3map umount and sync would ask: %s",
+			  door->path, strerror(-err));
+		if (door->source.fd >= 0)
+			close(door->source.fd);
+		free(door);
+		return err;
+	}
+	*out = door;
+	return 0;
+}
+
+void door_close(struct door *door)
+{
+	if (!door)
+		return;
+	while (door->callers)
+		caller_free(door->callers);
+	unlink(door->path);
+	loop_remove(door->loop, &door->source);
+	close(door->source.fd);
+	free(door);
+}
+
+void door_answer(struct door *door, enum door_word word, int code, const char *text)
+{
+	struct caller *caller, *next;
+	char line[ANSWER_BYTES];
+	int length = snprintf(line, sizeof(line), "%d %s\n", -code, text);
+	ssize_t sent;
+
+	if (length >= (int)sizeof(line))
+		length = sizeof(line) - 1;
+	for (caller = door->callers; caller; caller = next) {
+		next = caller->next;
+		if (caller->word != word)
+			continue;
+		/* It fits into the socket, or whoever asked is gone. */
+		sent = send(caller->source.fd, line, (size_t)length, MSG_NOSIGNAL);
+		(void)sent;
+		caller_free(caller);
+	}
+}
+
+/* --- the other side ----------------------------------------------------------------------- */
+
+bool door_names(const char *text, uint32_t *index)
+{
+	uint64_t number;
+
+	if (!strncmp(text, "/dev/", 5))
+		text += 5;
+	if (strncmp(text, "nbd", 3) || number_parse(text + 3, 0, INT32_MAX, &number, NULL))
+		return false;
+	*index = (uint32_t)number;
+	return true;
+}
+
+static int door_connect(const struct sockaddr_un *address, uint32_t index, int *out,
+			struct error *error)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int err;
+
+	if (fd < 0)
+		return error_set(error, -errno, "cannot make a socket: %s", strerror(errno));
+	if (!connect(fd, (const struct sockaddr *)address, sizeof(*address))) {
+		*out = fd;
+		return 0;
+	}
+	err = -errno;
+	close(fd);
+	if (err == -ENOENT)
+		return error_set(error, err,
+				 "/dev/nbd%" PRIu32 " is no device of r3map: that would be one of r3map mount --via nbd",
+				 index);
+	if (err == -ECONNREFUSED)
+		return error_set(error, err, "the helper of /dev/nbd%" PRIu32 " is gone: r3map umount removes the device",
+				 index);
+	return error_set(error, err, "cannot ask the helper of /dev/nbd%" PRIu32 ": %s%s", index,
+			 strerror(-err), err == -EACCES ? ", run it as root" : "");
+}
+
+/* Reads until the helper has said all. Returns how much it is, or a negative errno. */
+static ssize_t door_read(int fd, uint64_t deadline, char *text, size_t size)
+{
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+	size_t used = 0;
+	ssize_t got;
+
+	for (;;) {
+		uint64_t now = loop_now();
+		int ready = poll(&pollfd, 1, now < deadline ? (int)((deadline - now) / MS + 1) : 0);
+
+		if (!ready)
+			return -ETIMEDOUT;
+		got = ready < 0 ? -1 : read(fd, text + used, size - 1 - used);
+		if (got < 0 && errno != EINTR)
+			return -errno;
+		if (!got || (got > 0 && (used += (size_t)got) == size - 1))
+			break;
+	}
+	text[used] = '\0';
+	return (ssize_t)used;
+}
+
+static int door_listen(int fd, uint32_t index, uint64_t deadline, char *answer, size_t size,
+		       struct error *error)
+{
+	char text[ANSWER_BYTES], *rest;
+	ssize_t got = door_read(fd, deadline, text, sizeof(text));
+	long code;
+
+	if (got == -ETIMEDOUT)
+		return error_set(error, -ETIMEDOUT,
+				 "the helper of /dev/nbd%" PRIu32 " is not done yet: 'r3map show' tells what is left to be written back, --timeout waits longer",
+				 index);
+	if (got <= 0)
+		return error_set(error, -EPIPE, "the helper of /dev/nbd%" PRIu32 " has ended without an answer",
+				 index);
+	text[strcspn(text, "\n")] = '\0';
+	code = strtol(text, &rest, 10);
+	rest += *rest == ' ';
+	if (code)
+		return error_set(error, -(int)code, "%s", rest);
+	snprintf(answer, size, "%s", rest);
+	return 0;
+}
+
+int door_ask(uint32_t index, enum door_word word, uint32_t timeout_ms, char *answer, size_t size,
+	     struct error *error)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const uint64_t deadline = loop_now() + timeout_ms * MS;
+	char disk[16], path[64], line[LINE_BYTES];
+	int fd = -1, err;
+
+	snprintf(disk, sizeof(disk), "nbd%" PRIu32, index);
+	door_path(disk, path);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	err = door_connect(&address, index, &fd, error);
+	if (err)
+		return err;
+	snprintf(line, sizeof(line), "%s\n", words[word]);
+	if (send(fd, line, strlen(line), MSG_NOSIGNAL) < 0)
+		err = error_set(error, -errno, "cannot ask the helper of /dev/nbd%" PRIu32 ": %s",
+				index, strerror(errno));
+	else
+		err = door_listen(fd, index, deadline, answer, size, error);
+	close(fd);
+	return err;
+}
+
+void door_forget(uint32_t index)
+{
+	char disk[16], path[64];
+
+	snprintf(disk, sizeof(disk), "nbd%" PRIu32, index);
+	door_path(disk, path);
+	unlink(path);
+}
