@@ -260,6 +260,14 @@ void wrap_pass(struct wrap_io *io)
 	pass(io, io->outer->length, inner_done);
 }
 
+void wrap_forward(struct backend_channel *channel, struct backend_io *io)
+{
+	struct wrap_io *record = wrap_take((struct wrap_channel *)channel, io);
+
+	if (record)
+		wrap_pass(record);
+}
+
 void wrap_pass_to(struct wrap_io *io, void (*done)(struct backend_io *inner, int error))
 {
 	pass(io, io->outer->length, done);

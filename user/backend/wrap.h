@@ -84,7 +84,9 @@ void wrap_hold(struct wrap_io *io);
 void wrap_unhold(struct wrap_io *io);
 /* Gives the request to the backend behind; kick it afterwards. Its result is the outer's. */
 void wrap_pass(struct wrap_io *io);
-/* The same; @done of the wrapper is told first, and is to wrap_finish() its owner, the record. */
+/* All that a wrapper does with a request that is not its business: takes it, and passes it. */
+void wrap_forward(struct backend_channel *channel, struct backend_io *io);
+/* As wrap_pass(); @done of the wrapper is told first, and is to wrap_finish() its owner, the record. */
 void wrap_pass_to(struct wrap_io *io, void (*done)(struct backend_io *inner, int error));
 /* As wrap_pass(), for its first @length bytes only. */
 void wrap_pass_part(struct wrap_io *io, uint32_t length);

@@ -32,15 +32,10 @@ static uint64_t arbitrary_part(const struct split *split, const struct backend_i
 
 static void arbitrary_submit(struct backend_channel *channel, struct backend_io *io)
 {
-	struct wrap_io *record;
-
-	if (io->op != BACKEND_FLUSH) {
+	if (io->op == BACKEND_FLUSH)
+		wrap_forward(channel, io);
+	else
 		split_submit(channel, io);
-		return;
-	}
-	record = wrap_take((struct wrap_channel *)channel, io);
-	if (record)
-		wrap_pass(record);
 }
 
 static const struct backend_ops arbitrary_ops = {

@@ -38,18 +38,12 @@ static bool chunked_whole(const struct chunked *chunked, const struct backend_io
 static void chunked_submit(struct backend_channel *channel, struct backend_io *io)
 {
 	const struct chunked *chunked = (struct chunked *)channel->backend;
-	struct wrap_io *record;
-
-	if (io->op <= BACKEND_WRITE) {
-		if (chunked_whole(chunked, io))
-			split_submit(channel, io);
-		else
-			io->done(io, -EINVAL);
-		return;
-	}
-	record = wrap_take((struct wrap_channel *)channel, io);
-	if (record)
-		wrap_pass(record);
+	if (io->op > BACKEND_WRITE)
+		wrap_forward(channel, io);
+	else if (chunked_whole(chunked, io))
+		split_submit(channel, io);
+	else
+		io->done(io, -EINVAL);
 }
 
 static const struct backend_ops chunked_ops = {

@@ -47,13 +47,16 @@ static void tracking_submit(struct backend_channel *channel, struct backend_io *
 		wrap_pass(record);
 }
 
-static void tracking_close(struct backend *backend)
+static void tracking_free(struct tracking *tracking)
 {
-	struct tracking *tracking = (struct tracking *)backend;
-
 	bits_free(&tracking->dirty);
 	bits_free(&tracking->taken);
 	bits_free(&tracking->either);
+}
+
+static void tracking_close(struct backend *backend)
+{
+	tracking_free((struct tracking *)backend);
 	wrap_close(backend);
 }
 
@@ -83,9 +86,7 @@ int tracking_new(struct backend *inner, uint32_t chunk, struct backend **stage,
 	if (!err)
 		err = wrap_init(&tracking->wrap, &tracking_ops, inner, error);
 	if (err) {
-		bits_free(&tracking->dirty);
-		bits_free(&tracking->taken);
-		bits_free(&tracking->either);
+		tracking_free(tracking);
 		free(tracking);
 		return err;
 	}

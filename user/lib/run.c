@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,6 +41,12 @@ int run_start(const char *command, void (*child)(void), pid_t *pid, int *pidfd,
 		return error_set(error, err, "cannot watch the command: %s", strerror(-err));
 	}
 	return 0;
+}
+
+void run_signal(pid_t pid, const struct signalfd_siginfo *info)
+{
+	if (info->ssi_signo != SIGINT || info->ssi_code != SI_KERNEL)
+		kill(pid, (int)info->ssi_signo);
 }
 
 int run_status(pid_t pid)

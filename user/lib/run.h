@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 struct error;
+struct signalfd_siginfo;
 
 /*
  * Starts "sh -c @command", in this process's environment. @child: called in the child before its
@@ -16,6 +17,8 @@ struct error;
  */
 int run_start(const char *command, void (*child)(void), pid_t *pid, int *pidfd,
 	      struct error *error);
+/* Passes a signal on to @pid, unless the terminal that sent it has sent it there as well. */
+void run_signal(pid_t pid, const struct signalfd_siginfo *info);
 /* Reaps @pid, which has ended. Returns its exit status, 128 + n if signal n has killed it. */
 int run_status(pid_t pid);
 

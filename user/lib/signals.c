@@ -7,10 +7,13 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "lib/error.h"
 #include "lib/loop.h"
 #include "lib/signals.h"
+
+#define FORCE_WITHIN	5000000000ULL	/* ns between two signals that mean force */
 
 int signals_watch(struct loop *loop, struct loop_source *source, struct error *error)
 {
@@ -28,4 +31,18 @@ int signals_watch(struct loop *loop, struct loop_source *source, struct error *e
 	source->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	code = source->fd < 0 ? -errno : loop_add(loop, source, EPOLLIN);
 	return code ? error_set(error, code, "cannot wait for signals: %s", strerror(-code)) : 0;
+}
+
+bool signals_take(const struct loop_source *source, struct signalfd_siginfo *info,
+		  uint64_t *last, bool *again)
+{
+	const uint64_t now = loop_now();
+
+	if (read(source->fd, info, sizeof(*info)) != sizeof(*info))
+		return false;
+	/* A terminal that is closed sends SIGHUP, and its shell sends another: no wish for force. */
+	*again = *last && now - *last < FORCE_WITHIN && info->ssi_signo != SIGHUP;
+	if (info->ssi_signo != SIGHUP)
+		*last = now;
+	return true;
 }

@@ -5,6 +5,10 @@
 #ifndef R3MAP_SIGNALS_H
 #define R3MAP_SIGNALS_H
 
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/signalfd.h>
+
 struct error;
 struct loop;
 struct loop_source;
@@ -16,5 +20,12 @@ struct loop_source;
  * that is not -1, is the caller's to close either way.
  */
 int signals_watch(struct loop *loop, struct loop_source *source, struct error *error);
+
+/*
+ * Takes the next one from @source. False: there is none. *@again: it is the second within some
+ * seconds, a wish for force. @last, 0 at first, is when the last one came that counts for that: ns.
+ */
+bool signals_take(const struct loop_source *source, struct signalfd_siginfo *info,
+		  uint64_t *last, bool *again);
 
 #endif

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #define LOG_PREFIX "mount: "
@@ -45,10 +44,10 @@
 
 #define MS			1000000ULL	/* ns */
 #define FIRST_LOOK		5		/* ms between looks at what was pulled */
+#define LOOK			(1000 * MS)	/* ns between lines of --progress */
 #define RETRY_FIRST		(20 * MS)	/* ns: a prober of udev is gone by then */
 #define RETRY_QUIET		(2000 * MS)	/* ns for which "busy" is not worth telling */
 #define RETRY_SLOW		(1000 * MS)
-#define FORCE_WITHIN		(5000 * MS)	/* ns between two signals that mean force */
 
 struct mount {
 	const struct mount_options *options;
@@ -170,8 +169,6 @@ static void mount_retry(struct loop_timer *timer)
 
 /* --- how far the pull is --- */
 
-#define LOOK	1000000000ULL	/* ns */
-
 /* False: there is nothing more to show. */
 static bool mount_progress(struct mount *m)
 {
@@ -202,19 +199,11 @@ static void mount_signal(struct loop_source *source, uint32_t events)
 {
 	struct mount *m = (struct mount *)((char *)source - offsetof(struct mount, signals));
 	struct signalfd_siginfo info;
-	uint64_t now = loop_now();
 	bool again;
 
 	(void)events;
-	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
+	if (!signals_take(source, &info, &m->signal_last, &again))
 		return;
-	/*
-	 * A terminal that is closed sends SIGHUP, and its shell sends another: no wish for force.
-	 */
-	again = m->signal_last && now - m->signal_last < FORCE_WITHIN &&
-		info.ssi_signo != SIGHUP;
-	if (info.ssi_signo != SIGHUP)
-		m->signal_last = now;
 	if (again && m->forced) {
 		return;
 	} else if (again) {
@@ -225,9 +214,7 @@ static void mount_signal(struct loop_source *source, uint32_t events)
 		log_warn("second signal: %s is removed by force, what is under way fails", m->path);
 		mount_delete(m, true);
 	} else if (m->child_pid) {	/* its end will unmount */
-		/* What Ctrl-C sends to us, the terminal has sent to it as well. */
-		if (info.ssi_signo != SIGINT || info.ssi_code != SI_KERNEL)
-			kill(m->child_pid, (int)info.ssi_signo);
+		run_signal(m->child_pid, &info);
 	} else {
 		mount_unmount(m);
 	}
@@ -238,10 +225,7 @@ static void mount_child(struct loop_source *source, uint32_t events)
 	struct mount *m = (struct mount *)((char *)source - offsetof(struct mount, child));
 
 	(void)events;
-	m->status = run_status(m->child_pid);
-	m->child_pid = 0;
-	loop_remove(m->loop, source);
-	close(source->fd);
+	m->status = ready_over(m->loop, source, &m->child_pid);
 	if (!m->removed)
 		mount_unmount(m);
 }
@@ -504,7 +488,7 @@ static int mount_first(struct mount *m, struct error *error)
 				return error->code;
 			}
 		}
-		if (looks++ % (LOOK / 1000000 / FIRST_LOOK) == 0)
+		if (looks++ % (LOOK / MS / FIRST_LOOK) == 0)
 			mount_progress(m);
 		if (poll(&pollfd, 1, FIRST_LOOK) > 0)
 			return error_set(error, -EINTR,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LOG_PREFIX "mount: "
 #include "lib/error.h"
@@ -47,4 +48,14 @@ int ready_watch(struct loop *loop, struct loop_source *source, struct error *err
 	int err = loop_add(loop, source, EPOLLIN);
 
 	return err ? error_set(error, err, "cannot watch the command: %s", strerror(-err)) : 0;
+}
+
+int ready_over(struct loop *loop, struct loop_source *source, pid_t *child)
+{
+	int status = run_status(*child);
+
+	*child = 0;
+	loop_remove(loop, source);
+	close(source->fd);
+	return status;
 }

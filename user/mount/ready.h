@@ -26,5 +26,7 @@ int ready_tell(const struct mount_options *options, const struct ready *ready, p
 	       int *fd, struct error *error);
 /* Waits for the end of the command: @source, whose fd and ready are set. As ready_tell(). */
 int ready_watch(struct loop *loop, struct loop_source *source, struct error *error);
+/* It has ended: *@child is 0 from now on, @source is closed. Its exit status. */
+int ready_over(struct loop *loop, struct loop_source *source, pid_t *child);
 
 #endif

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -55,7 +54,6 @@
 #define RETRY_BUSY		(20 * MS)	/* ns: a prober of udev is gone by then */
 #define RETRY_QUIET		(2000 * MS)	/* ns for which "busy" is not worth telling */
 #define RETRY_SLOW		(1000 * MS)
-#define FORCE_WITHIN		(5000 * MS)	/* ns between two signals that mean force */
 
 /* The client is the kernel: it may be slow to take its answers, and is not given up for that. */
 static const struct serve_limits via_limits = {
@@ -321,16 +319,11 @@ static void via_signal(struct loop_source *source, uint32_t events)
 {
 	struct via *v = (struct via *)((char *)source - offsetof(struct via, signals));
 	struct signalfd_siginfo info;
-	const uint64_t now = loop_now();
 	bool again;
 
 	(void)events;
-	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
+	if (!signals_take(source, &info, &v->signal_last, &again))
 		return;
-	/* A terminal that is closed sends SIGHUP, and so does its shell: no wish for force. */
-	again = v->signal_last && now - v->signal_last < FORCE_WITHIN && info.ssi_signo != SIGHUP;
-	if (info.ssi_signo != SIGHUP)
-		v->signal_last = now;
 	if (again) {
 		if (v->child_pid)
 			kill(v->child_pid, SIGKILL);
@@ -339,9 +332,7 @@ static void via_signal(struct loop_source *source, uint32_t events)
 		log_warn("second signal: %s is removed by force, what is under way fails", v->path);
 		via_force(v);
 	} else if (v->child_pid) {	/* its end will unmount */
-		/* What Ctrl-C sends to us, the terminal has sent to it as well. */
-		if (info.ssi_signo != SIGINT || info.ssi_code != SI_KERNEL)
-			kill(v->child_pid, (int)info.ssi_signo);
+		run_signal(v->child_pid, &info);
 	} else {
 		v->signalled = true;
 		via_unmount_begin(v);
@@ -353,10 +344,7 @@ static void via_child(struct loop_source *source, uint32_t events)
 	struct via *v = (struct via *)((char *)source - offsetof(struct via, child));
 
 	(void)events;
-	v->status = run_status(v->child_pid);
-	v->child_pid = 0;
-	loop_remove(v->loop, source);
-	close(source->fd);
+	v->status = ready_over(v->loop, source, &v->child_pid);
 	v->signalled = true;
 	via_unmount_begin(v);
 }
