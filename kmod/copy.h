@@ -9,13 +9,13 @@
 #include <linux/string.h>
 
 /*
- * Copy @length bytes, all of them within one page on either side, from @from to @to. For a whole
- * page, which must be aligned, the architecture has a way of its own: a third of the instructions of
- * memcpy() where an x86 processor does not say that it moves short strings fast.
+ * Copy @length bytes from @from to @to. For a whole page the architecture has a way of its own: a
+ * third of the instructions of memcpy() where an x86 processor does not say that it moves short
+ * strings fast.
  */
 static inline void r3map_copy(void *to, const void *from, u32 length)
 {
-	if (length == PAGE_SIZE)
+	if (length == PAGE_SIZE && PAGE_ALIGNED((unsigned long)to | (unsigned long)from))
 		copy_page(to, (void *)from);
 	else
 		memcpy(to, from, length);
