@@ -14,6 +14,7 @@
 #include <linux/slab.h>
 
 #include "area.h"
+#include "copy.h"
 #include "main.h"
 
 /* Charges @pages to the user's RLIMIT_MEMLOCK, as io_uring and AF_XDP do. */
@@ -173,14 +174,17 @@ static void area_copy(struct r3map_area *area, u32 offset, struct bio *bio, bool
 
 		/* A segment stays within a page of the bio, but may cross one of the area. */
 		while (done < bv.bv_len) {
-			struct page *page = area->pages[offset >> PAGE_SHIFT];
+			char *page = kmap_local_page(area->pages[offset >> PAGE_SHIFT]);
 			u32 in_page = offset_in_page(offset);
 			u32 n = min_t(u32, bv.bv_len - done, PAGE_SIZE - in_page);
 
-			if (store)
-				memcpy_to_page(page, in_page, at + done, n);
-			else
-				memcpy_from_page(at + done, page, in_page, n);
+			if (store) {
+				r3map_copy(page + in_page, at + done, n);
+				flush_dcache_page(area->pages[offset >> PAGE_SHIFT]);
+			} else {
+				r3map_copy(at + done, page + in_page, n);
+			}
+			kunmap_local(page);
 			done += n;
 			offset += n;
 		}
