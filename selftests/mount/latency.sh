@@ -14,46 +14,58 @@ SLOW=536870912
 image 1048576
 backend="delay:540ms:file:$IMAGE"
 
-# latency FILTER: of what r3map show --latency -j tells, put away before
-latency()
-{
-	jq -r "$1" "$TEST_DIR/latency"
-}
+# look: puts away what r3map show tells; few programs, they are slow to start in the lab
 look()
 {
 	r3map show --latency -j "$DEV" >"$TEST_DIR/latency"
+	SHOWN=$(r3map show -j "$DEV")
 }
-# slow KIND COUNT: are so many in it, and all of them that slow?
+# count NAME: sets COUNT to a counter, as put away
+count()
+{
+	[[ $SHOWN =~ \"$1\":[[:space:]]*([0-9]+) ]] || fail "show does not tell '$1'"
+	COUNT=${BASH_REMATCH[1]}
+}
+# counts NAME NUMBER: is it that?
+counts()
+{
+	count "$1"
+	[ "$COUNT" = "$2" ] || fail "$1: $COUNT, not $2"
+}
+# none KIND: was there none?
+none()
+{
+	[[ $(<"$TEST_DIR/latency") != *\"$1\":* ]] || fail "$1: $(cat "$TEST_DIR/latency")"
+}
+# slow_ones KIND COUNT: are so many in it, and all of them that slow?
 slow_ones()
 {
-	[ "$(latency ".$1.count")" = "$2" ] || fail "$1: $(latency ".$1 // \"none\""), not $2"
-	[ "$(latency "[.$1.buckets[].count] | add")" = "$2" ] || fail "$1: $(latency ".$1")"
-	[ "$(latency ".$1.buckets[0].from_ns")" -ge $SLOW ] || fail "$1: $(latency ".$1")"
-	[ "$(latency ".$1.p50_ns")" -ge 540000000 ] || fail "$1: $(latency ".$1")"
-	[ "$(latency ".$1 | .p50_ns <= .p90_ns and .p90_ns <= .p99_ns and .p99_ns <= .longest_ns and
-		.longest_ns <= .sum_ns and .sum_ns >= .count * 540000000")" = true ] ||
-		fail "$1: $(latency ".$1")"
+	jq -e ".$1 | .count == $2 and ([.buckets[].count] | add) == $2 and
+		.buckets[0].from_ns >= $SLOW and .p50_ns >= 540000000 and .p50_ns <= .p90_ns and
+		.p90_ns <= .p99_ns and .p99_ns <= .longest_ns and .longest_ns <= .sum_ns and
+		.sum_ns >= $2 * 540000000" "$TEST_DIR/latency" >/dev/null ||
+		fail "not $2 $1, all of them slow: $(cat "$TEST_DIR/latency")"
 }
 
 # demands, each of its own
 device_mount --managed --no-part-scan --pull-workers 0 --push-interval 0 "$backend"
 dd if="$DEV" of=/dev/null bs=64k count=3 iflag=direct status=none
 look
-slow_ones demands "$(device_counter demands)"
-[ "$(device_counter demands)" = 3 ] || fail "$(device_counter demands) demands"
-[ "$(latency '.coalesced // "none"')" = none ] || fail "coalesced: $(latency .coalesced)"
+slow_ones demands 3
+counts demands 3
+none coalesced
+none hits
 # hits, which wait for nobody; the driver times some of them
 for _ in 1 2 3 4; do
 	dd if="$DEV" of=/dev/null bs=4k count=48 iflag=direct status=none
 done
 look
-[ "$(device_counter hits)" -ge 192 ] || fail "$(device_counter hits) hits"
-one_in=$(latency .hits.one_in)
-timed=$(latency .hits.count) fewest=$(($(device_counter hits) / one_in))
-if [ "$timed" -lt $fewest ] || [ "$timed" -gt $((fewest + $(nproc))) ]; then
-	fail "of $(device_counter hits) hits there are $(latency .hits)"
-fi
-[ "$(latency .hits.p50_ns)" -lt $SLOW ] || fail "hits: $(latency .hits)"
+count hits
+hits=$COUNT
+[ "$hits" -ge 192 ] || fail "$hits hits"
+jq -e "(.hits.count - $hits / .hits.one_in) as \$more | \$more >= 0 and \$more <= $(nproc) and
+	.hits.p50_ns < $SLOW" "$TEST_DIR/latency" >/dev/null ||
+	fail "of $hits hits there are $(cat "$TEST_DIR/latency")"
 slow_ones demands 3
 # several who read one chunk: one of them has it fetched
 for _ in 1 2 3 4; do
@@ -62,20 +74,21 @@ done
 wait
 look
 slow_ones demands 4
-[ "$(device_counter demands)" = 4 ] || fail "$(device_counter demands) demands"
-[ "$(device_counter fetches)" = 4 ] || fail "$(device_counter fetches) fetches"
-[ $(($(device_counter demands) + $(device_counter coalesced))) = "$(device_counter misses)" ] ||
-	fail "$(device_counter coalesced) coalesced of $(device_counter misses) misses"
-coalesced=$(device_counter coalesced)
-[ "$coalesced" -ge 1 ] || fail "nobody has waited for another"
-[ "$(latency .coalesced.count)" = "$coalesced" ] || fail "coalesced: $(latency .coalesced)"
+counts demands 4
+counts fetches 4
+count misses
+coalesced=$((COUNT - 4))
+[ $coalesced -ge 1 ] || fail "nobody has waited for another"
+counts coalesced $coalesced
+jq -e ".coalesced.count == $coalesced" "$TEST_DIR/latency" >/dev/null ||
+	fail "not $coalesced coalesced: $(cat "$TEST_DIR/latency")"
 if [ "$VIA" = r3map ]; then	# what the helper was asked for is as slow
 	slow_ones fetches 4
 fi
 # pushes
 put 0 128
 put 256 8
-[ "$(latency '.pushes // "none"')" = none ] || fail "pushes: $(latency .pushes)"
+none pushes
 r3map sync "$DEV"
 look
 slow_ones pushes 2
@@ -95,8 +108,8 @@ device_mount --managed --no-part-scan --push-interval 0 "$backend"
 wait_until 60 "everything is local" all_local
 look
 slow_ones pulls 12
-[ "$(device_counter fill_bytes)" = 1048576 ] || fail "$(device_counter fill_bytes) bytes filled"
-[ "$(latency '.demands // "none"')" = none ] || fail "demands: $(latency .demands)"
+counts fill_bytes 1048576
+none demands
 r3map umount "$DEV"
 
 # what is not managed: requests at the helper
@@ -104,6 +117,7 @@ r3map umount "$DEV"
 device_mount --no-part-scan "$backend"
 dd if="$DEV" of=/dev/null bs=64k count=2 iflag=direct status=none
 look
-slow_ones reads "$(device_counter reads)"
-[ "$(latency '.hits // "none"')" = none ] || fail "hits: $(latency .hits)"
+count reads
+slow_ones reads "$COUNT"
+none hits
 r3map umount "$DEV"
