@@ -192,9 +192,9 @@ check_kernels()
 check_again()
 {
 	local ring test bad=0 n=0 place
-	local -a todo=("${again[@]}") first=("${fails[@]}")
+	local -a list=("${again[@]}") first=("${fails[@]}")
 	fails=()
-	for place in "${todo[@]}"; do
+	for place in "${list[@]}"; do
 		ring=${place% *} test=${place#* } n=$((n + 1))
 		[ -x "$here/$test" ] || { bad=1; continue; }
 		vm_say "$ring: $test failed: once more"
