@@ -5,7 +5,7 @@
 #
 # This test will cut the power, as far as a disk can tell: a store file lies in a file system on a disk
 # whose bytes are copied at one moment, while programs write to the device and it is pulled and pushed.
-# From each copy the next mount has every write that was synced before, each block whole, and brings the
+# From each copy the next mount has every write that was synced before, or a newer one, and brings the
 # backend to the same bytes.
 
 # shellcheck source-path=SCRIPTDIR

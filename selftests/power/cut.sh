@@ -6,7 +6,7 @@
 # This test will cut the power of a machine in which programs write to a managed mount with a store in a
 # file: the machine is killed, and its disks, that of the store and that of the backend, lose of what
 # was not flushed all, some or nothing. When it comes up again, all that was acknowledged is there, on the
-# backend alone if that was promised, each block is whole, and the backend becomes the same.
+# backend alone if that was promised, nothing older or foreign is, and the backend becomes the same.
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/../lib/test.sh"
@@ -40,6 +40,7 @@ cleanup_fn power_off
 # disks KEEP: they are served, and keep KEEP percent of what was not flushed
 disks()
 {
+	: >"$work/disks"
 	python3 "$here/disk.py" "$work/socket" "$1" "$RANDOM" "$work/store" "$work/backend" \
 		>"$work/disks" &
 	disks=$!
@@ -50,6 +51,8 @@ disks()
 machine()
 {
 	rm -rf "$work/out" "$work/pid"
+	# before the machine does: what the last one has said is not this one's
+	: >"$work/said"
 	"$here/../vm/boot.sh" --kernel 6.12 --cpus 1 --timeout 300 --out "$work/out" \
 		--log "$work/kernel.log" --pid "$work/pid" \
 		--disk "nbd+unix:///store?socket=$work/socket" \
