@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * libr3map with a stand-in for r3map, whose device is a file: what it is called with and in which order,
- * what becomes of a region when a step fails, and what the surroundings may be like.
+ * libr3map with a stand-in for r3map, whose device is a file: what it is called with and in which
+ * order, what becomes of a region when a step fails, and what the surroundings may be like.
  */
 #include <setjmp.h>
 #include <stdarg.h>

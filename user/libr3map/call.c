@@ -3,10 +3,10 @@
  * Running r3map. See call.h.
  *
  * What this process is like must not matter: it may have threads, it may wait for all of its
- * children or ignore SIGCHLD, its descriptors 0 to 2 may be closed, others may lack FD_CLOEXEC. So the
- * child is made by posix_spawn(), which copies no memory and runs nothing of this process; it gets
- * three descriptors and no more, since the helper that it may leave behind lives long; and a shell
- * between writes the exit status to the pipe, where nobody else can take it away.
+ * children or ignore SIGCHLD, its descriptors 0 to 2 may be closed, others may lack FD_CLOEXEC. So
+ * the child is made by posix_spawn(), which copies no memory and runs nothing of this process; it
+ * gets three descriptors and no more, since the helper that it may leave behind lives long; and a
+ * shell between writes the exit status to the pipe, where nobody else can take it away.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -101,7 +101,9 @@ static int call_spawn(const struct call *call, int out, int said, pid_t *pid)
 	return code;
 }
 
-/* What does not fit is read and forgotten: @last, of the start, else of the end. False: it is over. */
+/*
+ * What does not fit is read and forgotten: @last, of the start, else of the end. False: it is over.
+ */
 static bool text_read(int fd, char text[CALL_TEXT], bool last)
 {
 	char some[512];

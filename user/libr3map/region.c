@@ -3,8 +3,8 @@
  * The life of a region. See r3map.h.
  *
  * A device can only be unmounted when nobody has it open, this process included. So r3map_close()
- * steps back first: reserved address space takes the place of the mapping, and /dev/null that of the
- * descriptor. If the unmount then fails, device and mapping come back to where they were.
+ * steps back first: reserved address space takes the place of the mapping, and /dev/null that of
+ * the descriptor. If the unmount then fails, device and mapping come back to where they were.
  */
 #include <errno.h>
 #include <fcntl.h>
