@@ -16,7 +16,7 @@ told()
 	want=$(printf '%s ' "$@")
 	# shellcheck disable=SC2317 # called by wait_until
 	are_told() { [ "$(cut -d ' ' -f 1 "$TEST_DIR/events" | tr '\n' ' ')" = "$want" ]; }
-	wait_until 30 "the hooks tell: $want" are_told || fail "they tell: $(cat "$TEST_DIR/events")"
+	wait_until 30 "the hooks tell: $want" are_told
 	grep -qv " $DEV\$" "$TEST_DIR/events" && fail "of another device: $(cat "$TEST_DIR/events")"
 	: >"$TEST_DIR/events"
 }
@@ -48,7 +48,7 @@ with_hooks()
 	: >"$TEST_DIR/events"
 	cp "$IMAGE" "$WANT"
 	server_start
-	cleanup_fn eval "kill $server 2>/dev/null; wait $server"
+	cleanup_fn eval "kill $server 2>/dev/null; wait $server || :"
 
 	device_mount "${hooks[@]}" "$(cat "$TEST_DIR/uri")"
 	told ready
@@ -81,11 +81,12 @@ with_hooks()
 	put 300 8
 	kill -9 "$server"
 	wait "$server" || :
+	told lost
 	r3map sync "$DEV" &
 	syncing=$!
-	told before-sync lost
+	told before-sync
 	server_start
-	cleanup_fn eval "kill $server 2>/dev/null; wait $server"
+	cleanup_fn eval "kill $server 2>/dev/null; wait $server || :"
 	wait $syncing || fail "a sync that waited for the server"
 	told recovered after-sync
 	cmp "$IMAGE" "$WANT" || fail "the backend after the server came back"
@@ -97,6 +98,7 @@ with_hooks()
 	wait "$server" || :
 }
 
+cleanup_fn sed 's/^/# told: /' "$TEST_DIR/events"
 image 4194304
 head -c 512 /dev/urandom >"$TEST_DIR/mine"
 with_hooks

@@ -14,6 +14,8 @@
 begin()
 {
 	coproc SLICE { exec slice "$@" 2>"$TEST_DIR/slice.log"; }
+	# shellcheck disable=SC2153 # set by coproc, as long as it runs
+	slice=$SLICE_PID
 	exec 7<&"${SLICE[0]}" 8>&"${SLICE[1]}"
 	# shellcheck disable=SC2034,SC2153 # of lib/device.sh
 	DEV=$(says path)
@@ -43,8 +45,7 @@ closed()
 {
 	local status=0
 	exec 7<&- 8>&-
-	# shellcheck disable=SC2153 # set by coproc
-	wait "$SLICE_PID" || status=$?
+	wait "$slice" || status=$?
 	[ $status = 0 ] || fail "slice ended with $status: $(cat "$TEST_DIR/slice.log")"
 	device_gone "$DEV" || fail "$DEV is not gone"
 }

@@ -161,7 +161,7 @@ static void what_a_program_gets(void **state)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	add("ready=echo $R3MAP_EVENT $R3MAP_BACKEND \"[$R3MAP_ERROR]\" $UNIT_HOOKS >>$R3MAP_DEVICE; "
 	    "ls /proc/self/fd >>$R3MAP_DEVICE");	/* its folder is the fourth */
-	add("ready=awk '/Sig(Blk|Ign)/ { print $2 }' /proc/self/status >>$R3MAP_DEVICE");
+	add("ready=awk '/Sig(Blk|Ign)/ { print substr($2, 13, 1) }' /proc/self/status >>$R3MAP_DEVICE");
 	add("ready=[ $(awk '{ print $5 }' /proc/$$/stat) = $$ ] && readlink /proc/$$/fd/0 >>$R3MAP_DEVICE");
 	made(LONG);
 	hooks_begin(hooks, path, "nbd://host/x y");
@@ -170,7 +170,7 @@ static void what_a_program_gets(void **state)
 	close(66);
 	unsetenv("R3MAP_EVENT");
 	assert_string_equal(said(), "ready nbd://host/x y [] kept 0 1 2 3 "
-			    "0000000000000000 0000000000000000 /dev/null ");
+			    "0 0 /dev/null ");	/* SIGPIPE and SIGTERM are in that digit */
 }
 
 /* --- syncs -------------------------------------------------------------------------------- */
