@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "backend/backend.h"
@@ -371,5 +372,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_that_comes_and_goes, setup, teardown),
 	};
 
+	/* Each end of a program comes by one of these, which valgrind does not know. */
+	if (syscall(SYS_pidfd_open, getpid(), 0) < 0 && errno == ENOSYS) {
+		puts("1..0 # SKIP there is no pidfd_open() here");
+		return 4;
+	}
 	return cmocka_run_group_tests_name("hooks", tests, NULL, NULL);
 }
