@@ -30,6 +30,7 @@ struct end {
 	struct stream stream;
 	int far;		/* the other side of its socket */
 	uint64_t written;	/* bytes of data that are under way or have come */
+	uint64_t offered;	/* and those that may be as well: a write of them failed, or was cut */
 	uint64_t read;		/* bytes of the other end's data that have come out */
 	int over;		/* what the last read or write that failed for good returned */
 };
@@ -161,7 +162,7 @@ static void reads(struct end *end, const struct end *other, size_t most, size_t 
 		CLAIM(end->over >= 0);
 		CLAIM(bytes_are(buffer, end->read, (size_t)got));
 		end->read += (uint64_t)got;
-		CLAIM(end->read <= other->written);
+		CLAIM(end->read <= other->offered);
 	} else if (got < 0 && got != -EAGAIN) {
 		CLAIM(!end->over || end->over == got);
 		end->over = (int)got;
@@ -181,6 +182,8 @@ static void writes(struct end *end, size_t length)
 	bytes_make(buffer, end->written, length);
 	iov[0] = (struct iovec) { buffer, cut };
 	iov[1] = (struct iovec) { buffer + cut, length - cut };
+	if (end->offered < end->written + length)
+		end->offered = end->written + length;
 	sent = stream_writev(&end->stream, iov, 2);
 	CLAIM(sent <= (ssize_t)length);
 	if (sent > 0)
@@ -248,6 +251,8 @@ static void forge(struct input *in)
 		return;
 	if (type == RECORD_DATA)
 		client.written += length;
+	if (client.offered < client.written)
+		client.offered = client.written;
 	if (!(damage & 2))
 		key->number++;
 }
