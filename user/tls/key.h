@@ -6,8 +6,8 @@
  * go through its record layer. That takes and returns memory for each record, reads it with two
  * system calls and writes it with one, and encrypts in two passes where its cipher has a way with
  * one: together more than the cipher itself costs. Everything that is no data is still the
- * library's to send and to understand; for that the record number is given back, and keys and number
- * taken anew afterwards.
+ * library's to send and to understand; for that the record number is given back, and keys and
+ * number taken anew afterwards.
  */
 #ifndef R3MAP_TLS_KEY_H
 #define R3MAP_TLS_KEY_H
@@ -47,8 +47,8 @@ int tls_key_take(struct tls_key *key, gnutls_session_t gnutls, bool reading);
 /* Tells @gnutls how far the record numbers have got. 0, or a negative errno. */
 int tls_key_give(const struct tls_key *key, gnutls_session_t gnutls, bool reading);
 /*
- * Is it time for new keys? The library writes from here on, which changes them after so many records
- * as AES-GCM bears (RFC 8446, 5.5).
+ * Is it time for new keys? The library writes from here on, which changes them after so many
+ * records as AES-GCM bears (RFC 8446, 5.5).
  */
 static inline bool tls_key_spent(const struct tls_key *key)
 {

@@ -61,8 +61,8 @@ static int rules_broken(struct tls_session *s)
 
 /*
  * The peer sent no data, but may have sent something; @record is the number of its next record. The
- * library collects a message of up to 16 MiB before it looks at its length; a peer that sends records
- * for one gets no further than this.
+ * library collects a message of up to 16 MiB before it looks at its length; a peer that sends
+ * records for one gets no further than this.
  */
 static int without_data(struct tls_session *s, uint64_t record)
 {
@@ -222,8 +222,8 @@ static void opened_keep(struct tls_session *s, const unsigned char *data, size_t
 }
 
 /*
- * Takes one record. Returns how many bytes of data came out of it and into the reader's pieces; nothing
- * gets there that is not known to be genuine, as a reader's memory may be in use (mem: is).
+ * Takes one record. Returns how many bytes of data came out of it and into the reader's pieces;
+ * nothing gets there that is not known to be genuine, as a reader's memory may be in use (mem: is).
  */
 static size_t record_open(struct tls_session *s, const unsigned char *wire, size_t length,
 			  struct cursor *at)

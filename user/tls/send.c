@@ -2,8 +2,8 @@
 /*
  * Data into a TLS session: see stream.h.
  *
- * What the caller has in many pieces leaves in records that are as large as the peer takes (16 KiB),
- * several in one system call. They are made here (key.h has the reason): the pieces are copied
+ * What the caller has in many pieces leaves in records that are as large as the peer takes (16
+ * KiB), several in one system call. They are made here (key.h has the reason): the pieces are copied
  * together and encrypted where the copy is. Of records that the socket did not take whole the rest
  * is kept, as the same number must not encrypt anything else; the caller offers its bytes
  * again, and they are then counted as written.
@@ -11,8 +11,8 @@
  * The library makes the record, of the same bytes, where it has something to find out or
  * to add: when records of this length are new, since only it knows what the peer takes; after a
  * message of the peer, which may have asked for new keys; and when it is about to take new keys
- * by itself. With TLS 1.2, and with ciphers that key.c does not know, it makes all of them. Where the
- * kernel encrypts, that is given the caller's pieces as on a plain socket.
+ * by itself. With TLS 1.2, and with ciphers that key.c does not know, it makes all of them. Where
+ * the kernel encrypts, that is given the caller's pieces as on a plain socket.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -191,8 +191,8 @@ static bool is_librarys(const struct tls_session *s, size_t length)
 }
 
 /*
- * Some records of the next bytes of @from. Bytes of data in those that are out, 0 if there are none,
- * or a negative errno.
+ * Some records of the next bytes of @from. Bytes of data in those that are out, 0 if there are
+ * none, or a negative errno.
  */
 static ssize_t records_write(struct tls_session *s, struct cursor from)
 {

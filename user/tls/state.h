@@ -87,7 +87,7 @@ void tls_alert_look(struct tls_session *s);
 /* receive.c: the library's function to read with, once this program reads the socket itself. */
 ssize_t tls_given_read(gnutls_transport_ptr_t session, void *buf, size_t size);
 
-/* send.c: tells the peer why the session, which is dead now, has to end, if there is room for it. */
+/* send.c: tells the peer why the session, which is dead now, ends, if there is room for it. */
 void tls_alert(struct tls_session *s, gnutls_alert_description_t alert);
 void tls_alert_appropriate(struct tls_session *s, int code);
 /*

@@ -7,8 +7,8 @@
  * Blocking code polls the descriptor after -EAGAIN, once stream_pending() is false.
  *
  * One thread at a time. Not allocation-free when encrypted: a part of a record that has come, or
- * could not leave yet, is kept in memory (up to 17 KiB of what comes, 65 KiB of what leaves), and with
- * TLS 1.2 the library takes and returns memory for each record. Up to 100 KiB of stack are used.
+ * could not leave yet, is kept in memory (up to 17 KiB of what comes, 65 KiB of what leaves), and
+ * with TLS 1.2 the library takes and returns memory for each record. Up to 100 KiB of stack are used.
  */
 #ifndef R3MAP_STREAM_H
 #define R3MAP_STREAM_H
