@@ -336,6 +336,18 @@ static void mount_news(struct loop_source *source, uint32_t events)
 
 /* --- the way up --- */
 
+/* Who only reads would be shown what the backend has not, and could not bring it there. */
+static int mount_store_clean(const struct mount *m, const struct device *in, struct error *error)
+{
+	bool dirty;
+	int err = mapfile_is_dirty(&m->mapfile, in->size, &dirty, error);
+
+	if (!err && dirty)
+		err = error_set(error, -EROFS, "%s has writes that %s has not: mount it once without --read-only",
+				m->options->store, m->backend->name);
+	return err;
+}
+
 /* The files of a store that outlives the mount. */
 static int mount_store_file(struct mount *m, struct device *in, struct error *error)
 {
@@ -346,6 +358,8 @@ static int mount_store_file(struct mount *m, struct device *in, struct error *er
 	err = mapfile_open(mapfile, path, in->size, backend, error);
 	if (!err)
 		err = parameters_managed(m->options, m->backend, mapfile->chunk, in, error);
+	if (!err && mapfile->found && in->flags & R3MAP_DEVICE_READ_ONLY)
+		err = mount_store_clean(m, in, error);
 	if (!err && !mapfile->found)
 		err = mapfile_make(mapfile, path, in->size, in->chunk, backend, error);
 	if (err)
