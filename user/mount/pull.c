@@ -23,6 +23,7 @@
 #include "lib/error.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "mount/hooks.h"
 #include "mount/managed.h"
 #include "mount/order.h"
 #include "mount/pace.h"
@@ -388,6 +389,7 @@ static void pull_pass_over(struct pull *pull)
 		return pull_give_up(pull, &error);
 	if (local >= m->size) {
 		log_info("everything is local");
+		hooks_all_local(m->hooks);
 		pull->over = true;
 		pull_first_told(pull);
 		return;
