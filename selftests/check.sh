@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# What `make check` does: sets everything up, runs the host rings here and
-# the kernel rings in machines of the lab. From the environment:
+# What `make check` does: sets everything up, runs the host rings here, the
+# kernel rings in machines of the lab, and those that start such machines by
+# themselves. From the environment:
 #
 #	KERNELS	kernels of the lab, each perhaps with its processors (6.12:2)
 #	CPUS	processors for the kernels that say nothing ("1 2")
@@ -104,6 +105,14 @@ check_kernel()
 		tee "$log/$name-$cpus$part.ktap" | check_brief "$ring"
 }
 
+# check_lab TEST...: those that start machines by themselves, one at a time
+check_lab()
+{
+	vm_say "on this machine and those it starts: $# tests"
+	"$here/lib/run.sh" --no-module --keep "$log/lab" "$@" 2>&1 |
+		tee "$log/lab.ktap" | check_brief lab
+}
+
 # check_fits TEST KERNEL CPUS: does TEST belong there? "# kernels: 6.1:2 6.12" in its head names the
 # kernels, each perhaps with its processors; without it a test belongs everywhere
 check_fits()
@@ -130,10 +139,25 @@ check_wait()
 	done
 }
 
-# check_kernels TEST...: every kernel of KERNELS, up to JOBS machines at a time
+# check_kernels TEST...: every kernel of KERNELS, up to JOBS machines at a time; one of them is that of
+# the tests of $lab, which has those that belong to one of KERNELS
 check_kernels()
 {
 	local k c i test parts part fit pids=() runs=()
+	fit=()
+	for test in "${lab[@]}"; do
+		for k in $KERNELS; do
+			if [ -n "$TESTS" ] || check_fits "$test" "${k%%:*}" ""; then
+				fit+=("$test")
+				break
+			fi
+		done
+	done
+	if [ ${#fit[@]} -gt 0 ]; then
+		check_lab "${fit[@]}" &
+		pids+=($!)
+		runs+=("lab $log/lab.ktap")
+	fi
 	for k in $KERNELS; do
 		for c in $(case $k in *:*) echo "${k#*:}" ;; *) echo "$CPUS" ;; esac); do
 			fit=()
@@ -175,7 +199,7 @@ check_again()
 		[ -x "$here/$test" ] || { bad=1; continue; }
 		vm_say "$ring: $test failed: once more"
 		case $ring in
-		host) "$here/lib/run.sh" --no-module --keep "$log/again.$n" "$test" ;;
+		host | lab) "$here/lib/run.sh" --no-module --keep "$log/again.$n" "$test" ;;
 		*)
 			place=${ring#*/}
 			"$here/vm/check.sh" --kernel "${ring%%/*}" --cpus "${place%cpu}" \
@@ -209,33 +233,35 @@ fi
 
 mapfile -t host < <(make -s -C "$here" list | sed -n 's/^host //p')
 mapfile -t kernel < <(make -s -C "$here" list | sed -n 's/^kernel //p')
+mapfile -t lab < <(make -s -C "$here" list | sed -n 's/^lab //p')
 if [ -n "$TESTS" ]; then
-	host_only=() kernel_only=()
+	host_only=() kernel_only=() lab_only=()
 	for test in $TESTS; do
 		[ -x "$here/$test" ] || vm_usage "no test '$test': give names such as dev/resize.sh"
 		case $test in
 		unit/* | proto/* | cli/* | docs/* | bin/*) host_only+=("$test") ;;
+		power/*) lab_only+=("$test") ;;
 		*) kernel_only+=("$test") ;;
 		esac
 	done
-	host=("${host_only[@]}") kernel=("${kernel_only[@]}")
+	host=("${host_only[@]}") kernel=("${kernel_only[@]}") lab=("${lab_only[@]}")
 fi
 
 case ${RINGS:-} in
 '') ;;
-host) kernel=() ;;
+host) kernel=() lab=() ;;
 kernel) host=() ;;
 *) vm_usage "RINGS is host or kernel, not '$RINGS'" ;;
 esac
 
-if [ ${#kernel[@]} -gt 0 ]; then
+if [ $((${#kernel[@]} + ${#lab[@]})) -gt 0 ]; then
 	# a kernel that must be built is built while others are tested
 	(for k in $KERNELS; do
 		"$here/vm/kernel.sh" "${k%%:*}" || :
 	done) >/dev/null 2>"$log/kernels.log" &
 fi
 [ ${#host[@]} = 0 ] || check_host "${host[@]}"
-[ ${#kernel[@]} = 0 ] || check_kernels "${kernel[@]}"
+[ $((${#kernel[@]} + ${#lab[@]})) = 0 ] || check_kernels "${kernel[@]}"
 # a change that breaks many is not looked at twice
 if [ "${AGAIN:-0}" = 1 ] && [ $failed -gt 0 ] && [ ${#again[@]} -gt 0 ] && [ ${#again[@]} -le 5 ]; then
 	check_again

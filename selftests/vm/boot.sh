@@ -31,15 +31,17 @@ boot_help()
 	  --out DIR        receives what COMMAND leaves in $R3MAP_OUT
 	  --log FILE       keep the kernel log there
 	  --module PATH    use this r3map.ko; "none" for none; the default is to build it
+	  --disk FILE      a disk, /dev/vda and so on (modprobe virtio_blk); also nbd+unix:///NAME?socket=PATH
+	  --pid FILE       the number of the machine's process goes there: kill -9 cuts its power
 	  --shell          an interactive shell instead of COMMAND
 	END
 }
 
 kernel=6.12 cpus=1 mem='' icount=0 limit='' idle='' out='' log='' shell=0
-module=${R3MAP_KO:-} append=() env=()
+module=${R3MAP_KO:-} append=() env=() disks=() pidfile=''
 while [ $# -gt 0 ]; do
 	case $1 in
-	--kernel | --cpus | --mem | --timeout | --idle | --append | --env | --out | --log | --module)
+	--kernel | --cpus | --mem | --timeout | --idle | --append | --env | --out | --log | --module | --disk | --pid)
 		[ $# -ge 2 ] || vm_usage "$1 wants a value: see boot.sh --help"
 		;;&
 	--kernel) kernel=$2; shift 2 ;;
@@ -52,6 +54,8 @@ while [ $# -gt 0 ]; do
 	--out) out=$2; shift 2 ;;
 	--log) log=$2; shift 2 ;;
 	--module) module=$2; shift 2 ;;
+	--disk) disks+=("$2"); shift 2 ;;
+	--pid) pidfile=$2; shift 2 ;;
 	--icount) icount=1; shift ;;
 	--shell) shell=1; shift ;;
 	--help) boot_help; exit 0 ;;
@@ -131,6 +135,12 @@ qemu=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
 	-device virtio-9p-pci,fsdev=host,mount_tag=host
 	-fsdev "local,id=run,path=$run,security_model=none"
 	-device virtio-9p-pci,fsdev=run,mount_tag=run)
+for i in "${!disks[@]}"; do
+	# what the machine flushes is flushed, whatever is below
+	qemu+=(-drive "if=none,id=disk$i,format=raw,cache=writeback,file=${disks[i]}"
+		-device "virtio-blk-pci,drive=disk$i")
+done
+[ -z "$pidfile" ] || qemu+=(-pidfile "$pidfile")
 if [ $icount = 1 ]; then
 	# shellcheck disable=SC2054
 	qemu+=(-accel tcg,thread=single -icount shift=0,sleep=off -rtc clock=vm)

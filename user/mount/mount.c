@@ -64,8 +64,8 @@ struct mount {
 	uint32_t workers_used;
 	struct managed managed;		/* if device.chunk is not 0 */
 	struct mapfile mapfile;		/* of a new device with --store */
-	struct hooks *hooks;
 	struct door *door;		/* of a managed device; NULL: it could not be opened */
+	struct hooks *hooks;
 
 	struct loop *loop;
 	struct loop_source signals, news, child;
@@ -342,6 +342,18 @@ static void mount_news(struct loop_source *source, uint32_t events)
 
 /* --- the way up --- */
 
+/* Who only reads would be shown what the backend has not, and could not bring it there. */
+static int mount_store_clean(const struct mount *m, const struct device *in, struct error *error)
+{
+	bool dirty;
+	int err = mapfile_is_dirty(&m->mapfile, in->size, &dirty, error);
+
+	if (!err && dirty)
+		err = error_set(error, -EROFS, "%s has writes that %s has not: mount it once without --read-only",
+				m->options->store, m->backend->name);
+	return err;
+}
+
 /* The files of a store that outlives the mount. */
 static int mount_store_file(struct mount *m, struct device *in, struct error *error)
 {
@@ -352,6 +364,8 @@ static int mount_store_file(struct mount *m, struct device *in, struct error *er
 	err = mapfile_open(mapfile, path, in->size, backend, error);
 	if (!err)
 		err = parameters_managed(m->options, m->backend, mapfile->chunk, in, error);
+	if (!err && mapfile->found && in->flags & R3MAP_DEVICE_READ_ONLY)
+		err = mount_store_clean(m, in, error);
 	if (!err && !mapfile->found)
 		err = mapfile_make(mapfile, path, in->size, in->chunk, backend, error);
 	if (err)
@@ -651,10 +665,10 @@ static void mount_down(struct mount *m, int status, const struct error *error)
 			fprintf(stderr, "r3map: %s\n", error->text);
 		_exit(status);
 	}
-	for (uint32_t i = 0; i < m->workers_used; i++)
-		post_close(&m->workers[i].post);
 	door_close(m->door);
 	managed_exit(&m->managed);
+	for (uint32_t i = 0; i < m->workers_used; i++)
+		post_close(&m->workers[i].post);
 	store_close(&m->managed.store);
 	mapfile_close(&m->mapfile);
 	control_close(m->managed.chunks.control);
