@@ -346,7 +346,7 @@ static int strange_program(void)
 	for (int fd = 0; fd < 3; fd++)
 		close(fd);
 	file_write("mount-does", "[ ! -e /proc/$$/fd/77 ] || exit 1; : </dev/stdin", 0644);
-	file_write("umount-does", "grep -q 'SigBlk:.*0000000000000000' /proc/$$/status || exit 1", 0644);
+	file_write("umount-does", "grep -q 'SigBlk:.*0000000000000000' /proc/self/status || exit 1", 0644);
 	region = r3map_open("mem:1M", options, &error);
 	if (!region)
 		return 3;
