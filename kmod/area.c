@@ -14,6 +14,7 @@
 #include <linux/slab.h>
 
 #include "area.h"
+#include "copy.h"
 #include "main.h"
 
 /* Charges @pages to the user's RLIMIT_MEMLOCK, as io_uring and AF_XDP do. */
@@ -162,32 +163,43 @@ void r3map_area_free(struct r3map_area *area, u32 offset, u32 length)
 	bitmap_clear(area->used, offset >> PAGE_SHIFT, DIV_ROUND_UP(length, PAGE_SIZE));
 }
 
+/* The payload of @bio to the area, or from there. */
 static void area_copy(struct r3map_area *area, u32 offset, struct bio *bio, bool store)
 {
 	struct bvec_iter iter;
 	struct bio_vec bv;
 
-	bio_for_each_segment(bv, bio, iter) {
-		char *at = bvec_kmap_local(&bv);
-		u32 done = 0;
+	/* All pages of a segment follow each other in memory, and are mapped. */
+	BUILD_BUG_ON(IS_ENABLED(CONFIG_HIGHMEM));
+	bio_for_each_bvec(bv, bio, iter) {
+		char *at = page_address(bv.bv_page) + bv.bv_offset, *end = at + bv.bv_len;
 
-		/* A segment stays within a page of the bio, but may cross one of the area. */
-		while (done < bv.bv_len) {
+		while (at < end) {
 			struct page *page = area->pages[offset >> PAGE_SHIFT];
 			u32 in_page = offset_in_page(offset);
-			u32 n = min_t(u32, bv.bv_len - done, PAGE_SIZE - in_page);
+			u32 n = min_t(u32, end - at, PAGE_SIZE - in_page);
 
-			if (store)
-				memcpy_to_page(page, in_page, at + done, n);
-			else
-				memcpy_from_page(at + done, page, in_page, n);
-			done += n;
+			if (store) {
+				r3map_copy(page_address(page) + in_page, at, n);
+				flush_dcache_page(page);
+			} else {
+				r3map_copy(at, page_address(page) + in_page, n);
+			}
+			at += n;
 			offset += n;
 		}
-		if (!store)
-			flush_dcache_page(bv.bv_page);
-		kunmap_local(at);
 	}
+}
+
+/* What was copied by the kernel's mapping is to be seen by others: matters to few architectures. */
+static void area_flush_bio(struct bio *bio)
+{
+	struct bvec_iter iter;
+	struct bio_vec bv;
+
+	if (ARCH_IMPLEMENTS_FLUSH_DCACHE_PAGE)
+		bio_for_each_segment(bv, bio, iter)
+			flush_dcache_page(bv.bv_page);
 }
 
 void r3map_area_store(struct r3map_area *area, u32 offset, struct bio *bio)
@@ -198,4 +210,5 @@ void r3map_area_store(struct r3map_area *area, u32 offset, struct bio *bio)
 void r3map_area_load(struct r3map_area *area, u32 offset, struct bio *bio)
 {
 	area_copy(area, offset, bio, false);
+	area_flush_bio(bio);
 }

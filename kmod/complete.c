@@ -7,6 +7,7 @@
  * bios are ended.
  */
 #include <linux/blkdev.h>
+#include <linux/ktime.h>
 #include <linux/netlink.h>
 
 #include "area.h"
@@ -184,8 +185,10 @@ static void complete_load(const struct r3map_queue *queue, struct r3map_area *ar
 	}
 }
 
-static void complete_count(struct r3map_queue *queue, const struct r3map_request *request)
+static void complete_count(struct r3map_queue *queue, const struct r3map_request *request,
+			   u64 now)
 {
+	r3map_latency_note(&queue->latency[request->op], now - request->sent);
 	queue->counter[r3map_op_counter(request->op)]++;
 	if (request->op == R3MAP_OP_READ)
 		queue->counter[R3MAP_A_COUNTER_READ_BYTES] += request->length;
@@ -203,6 +206,7 @@ static void complete_settle(struct r3map_queue *queue, struct list_head *done, b
 			    struct list_head *on, struct list_head *lost)
 {
 	struct r3map_request *request, *next;
+	const u64 now = ktime_get_ns();
 
 	lockdep_assert_held(&queue->lock);
 	list_for_each_entry_safe(request, next, done, node) {
@@ -214,7 +218,7 @@ static void complete_settle(struct r3map_queue *queue, struct list_head *done, b
 			r3map_queue_forget(queue, 1);
 			continue;
 		}
-		complete_count(queue, request);
+		complete_count(queue, request, now);
 		if (request->op == R3MAP_OP_FLUSH && queue->dev->managed)
 			r3map_chunks_flushed(&queue->dev->managed->chunks);
 		if (!request->flush_first) {

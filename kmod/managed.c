@@ -7,6 +7,7 @@
  * by r3map_managed_expire(), so that no wait is without a bound.
  */
 #include <linux/blkdev.h>
+#include <linux/ktime.h>
 #include <linux/slab.h>
 
 #include "device.h"
@@ -152,7 +153,7 @@ static bool managed_acquire(struct r3map_managed *m, struct r3map_request *reque
 {
 	struct r3map_chunk_range range = managed_range(m, request), covered = {}, run;
 	struct r3map_chunks *chunks = &m->chunks;
-	bool waits = false;
+	bool waits = false, asked = false;
 	unsigned long at;
 
 	if (managed_writes(request))
@@ -165,11 +166,17 @@ static bool managed_acquire(struct r3map_managed *m, struct r3map_request *reque
 			break;
 		if (at >= covered.first && at < covered.end && !test_bit(at, chunks->busy))
 			continue;
-		if (!waits)
+		if (!waits) {
+			request->waited = true;
 			r3map_chunks_wait(chunks, request, at);
+		}
 		waits = true;
 		if (test_bit(at, chunks->busy))
 			continue;
+		/* Before the lock is let go: then somebody else may have it already. */
+		if (!asked)
+			request->demanded = true;
+		asked = true;
 		run = managed_run_of(m, at, range.end, covered);
 		spin_unlock(&chunks->lock);
 		managed_fetch(m, run);
@@ -225,6 +232,31 @@ static void managed_disown(struct r3map_managed *m, struct r3map_request *reques
 	spin_unlock(&m->chunks.lock);
 }
 
+/* Is this hit one of those that are timed? A look at the clock is a part of what a hit costs. */
+static bool managed_samples(const struct r3map_managed *m)
+{
+	return !(this_cpu_read(m->counter[R3MAP_A_COUNTER_HITS]) % R3MAP_LATENCY_SAMPLE);
+}
+
+static void managed_note(struct r3map_managed *m, enum r3map_a_latency kind, u64 begun)
+{
+	r3map_latency_note_cpu(&m->latency[kind], ktime_get_ns() - begun);
+}
+
+/* How long @request took. A write of chunks that were not there, as a whole, is none of these. */
+static void managed_note_done(struct r3map_managed *m, const struct r3map_request *request)
+{
+	if (request->demanded) {
+		r3map_managed_add(m, R3MAP_A_COUNTER_DEMANDS, 1);
+		managed_note(m, R3MAP_A_LATENCY_DEMANDS, request->begun);
+	} else if (request->waited) {
+		r3map_managed_add(m, R3MAP_A_COUNTER_COALESCED, 1);
+		managed_note(m, R3MAP_A_LATENCY_COALESCED, request->begun);
+	} else if (request->sampled) {
+		managed_note(m, R3MAP_A_LATENCY_HITS, request->begun);
+	}
+}
+
 static void managed_count_done(struct r3map_managed *m, const struct r3map_request *request)
 {
 	r3map_managed_add(m, r3map_op_counter(request->op), 1);
@@ -263,6 +295,7 @@ static void managed_moved(struct r3map_managed *m, struct r3map_request *request
 		return;
 	}
 	managed_count_done(m, request);
+	managed_note_done(m, request);
 	if (managed_writes(request) && (request->bio->bi_opf & REQ_FUA) &&
 	    m->flush != R3MAP_FLUSH_LOCAL) {
 		request->op = R3MAP_OP_FLUSH;
@@ -424,6 +457,7 @@ static void managed_step(struct r3map_managed *m, struct r3map_request *request,
 	local = r3map_chunks_are_local(&m->chunks, managed_range(m, request));
 	if (!request->counted) {
 		request->counted = true;
+		request->sampled = local && managed_samples(m);
 		r3map_managed_add(m, local ? R3MAP_A_COUNTER_HITS : R3MAP_A_COUNTER_MISSES, 1);
 	}
 	if (unlikely(!local)) {
@@ -454,6 +488,7 @@ bool r3map_managed_try(struct r3map_managed *m, struct bio *bio)
 	struct r3map_chunk_range range;
 	unsigned long start = jiffies;
 	bool write = op_is_write(bio_op(bio));
+	u64 begun = 0;
 
 	if (unlikely(!bio_has_data(bio)) || (bio->bi_opf & (REQ_PREFLUSH | REQ_FUA)))
 		return false;
@@ -462,6 +497,8 @@ bool r3map_managed_try(struct r3map_managed *m, struct bio *bio)
 		return false;
 	if (write && unlikely(!managed_intends(m, offset, length)))
 		return false;
+	if (unlikely(managed_samples(m)))
+		begun = ktime_get_ns();
 	if (write) {
 		bool moved = r3map_store_write_now(&m->store, bio, offset);
 
@@ -472,6 +509,8 @@ bool r3map_managed_try(struct r3map_managed *m, struct bio *bio)
 	} else if (unlikely(!r3map_store_read_now(&m->store, bio, offset))) {
 		return false;
 	}
+	if (unlikely(begun))
+		managed_note(m, R3MAP_A_LATENCY_HITS, begun);
 	r3map_managed_add(m, R3MAP_A_COUNTER_HITS, 1);
 	r3map_managed_add(m, write ? R3MAP_A_COUNTER_WRITES : R3MAP_A_COUNTER_READS, 1);
 	r3map_managed_add(m, write ? R3MAP_A_COUNTER_WRITE_BYTES : R3MAP_A_COUNTER_READ_BYTES,
@@ -615,9 +654,11 @@ struct r3map_managed *r3map_managed_new(struct r3map_device *dev,
 	INIT_LIST_HEAD(&m->stalled);
 	INIT_DELAYED_WORK(&m->look, managed_look);
 	m->counter = __alloc_percpu(__R3MAP_A_COUNTER_MAX * sizeof(u64), sizeof(u64));
+	m->latency = __alloc_percpu((R3MAP_A_LATENCY_COALESCED + 1) * sizeof(*m->latency),
+				    sizeof(u64));
 	m->fetches = r3map_request_pool_new();
 	m->workqueue = alloc_workqueue("r3map-store", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	if (!m->counter || !m->fetches || !m->workqueue)
+	if (!m->counter || !m->latency || !m->fetches || !m->workqueue)
 		goto err_free;
 	err = r3map_store_init(&m->store, config->store, dev->size, extack) ?:
 	      r3map_chunks_init(&m->chunks, dev->size, config->params.chunk) ?:
@@ -644,6 +685,7 @@ void r3map_managed_free(struct r3map_managed *m)
 	r3map_store_exit(&m->store);
 	r3map_chunks_exit(&m->chunks);
 	mempool_destroy(m->fetches);
+	free_percpu(m->latency);
 	free_percpu(m->counter);
 	kfree(m);
 }

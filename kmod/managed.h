@@ -23,6 +23,7 @@
 #include <linux/workqueue.h>
 
 #include "chunk.h"
+#include "latency.h"
 #include "store.h"
 
 struct netlink_ext_ack;
@@ -42,6 +43,7 @@ struct r3map_managed {
 	/* Constant. Of its own: the store of another device may be slow. */
 	struct workqueue_struct *workqueue;
 	u64 __percpu *counter;		/* by enum r3map_a_counter, added to the queues' */
+	struct r3map_latency __percpu *latency;	/* by enum r3map_a_latency, up to COALESCED */
 	bool timed;			/* the chunk map's lock guards it: who waits can time out */
 	unsigned long pushed;		/* jiffies of the last DIRTY_DONE; no lock */
 	struct list_head stalled;	/* the chunk map's lock guards it: look at these soon */

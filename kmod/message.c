@@ -6,7 +6,6 @@
  */
 #include <linux/bio.h>
 #include <linux/highmem.h>
-#include <linux/ktime.h>
 #include <net/genetlink.h>
 
 #include "device.h"
@@ -48,13 +47,8 @@ struct r3map_desc *r3map_message_begin(struct sk_buff *skb, const struct r3map_q
 	return nla_data(requests);
 }
 
-u32 r3map_message_time(void)
-{
-	return ktime_get_ns() >> 10;
-}
-
-void r3map_message_describe(struct r3map_desc *desc, const struct r3map_request *request,
-			    u64 tag, u32 sent)
+void r3map_message_describe(struct r3map_desc *desc, struct r3map_request *request, u64 tag,
+			    u64 now)
 {
 	blk_opf_t opf = request->bio ? request->bio->bi_opf : 0;
 	u16 flags = 0;
@@ -72,8 +66,9 @@ void r3map_message_describe(struct r3map_desc *desc, const struct r3map_request 
 		.op = request->op,
 		.flags = flags,
 		.area = request->area,
-		.sent = sent,
+		.sent = now >> 10,
 	};
+	request->sent = now;
 	if (request->op != R3MAP_OP_FLUSH) {
 		desc->offset = request->offset;
 		desc->length = request->length;

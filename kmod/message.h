@@ -27,10 +27,9 @@ struct sk_buff *r3map_message_new(u32 nr, u32 payload, gfp_t gfp);
  */
 struct r3map_desc *r3map_message_begin(struct sk_buff *skb, const struct r3map_queue *queue,
 				       u32 portid, u32 seq, u32 nr);
-void r3map_message_describe(struct r3map_desc *desc, const struct r3map_request *request,
-			    u64 tag, u32 sent);
-/* The time for the descriptors of one message. */
-u32 r3map_message_time(void);
+/* @now: ns, of one message. */
+void r3map_message_describe(struct r3map_desc *desc, struct r3map_request *request, u64 tag,
+			    u64 now);
 
 /* The payload of several bios, as a row of DATA attributes that are filled one after the other. */
 struct r3map_data_writer {

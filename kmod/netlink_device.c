@@ -8,6 +8,7 @@
 #include <linux/ktime.h>
 
 #include "device.h"
+#include "latency.h"
 #include "managed.h"
 #include "netlink.h"
 #include "queue.h"
@@ -188,6 +189,49 @@ static int put_queues(struct sk_buff *skb, struct r3map_device *dev)
 	return put_counters(skb, counter);
 }
 
+/* What took how long, of @kind: a bio of a managed device, or a request at the helper. */
+static void latency_of(struct r3map_device *dev, enum r3map_a_latency kind,
+		       struct r3map_latency *latency)
+{
+	static const u8 ops[__R3MAP_A_LATENCY_MAX] = {
+		[R3MAP_A_LATENCY_READS] = R3MAP_OP_READ,
+		[R3MAP_A_LATENCY_WRITES] = R3MAP_OP_WRITE,
+		[R3MAP_A_LATENCY_FLUSHES] = R3MAP_OP_FLUSH,
+		[R3MAP_A_LATENCY_DISCARDS] = R3MAP_OP_DISCARD,
+		[R3MAP_A_LATENCY_ZEROES] = R3MAP_OP_WRITE_ZEROES,
+		[R3MAP_A_LATENCY_FETCHES] = R3MAP_OP_FETCH,
+	};
+	u32 i;
+
+	if (kind <= R3MAP_A_LATENCY_COALESCED) {
+		if (dev->managed)
+			r3map_latency_add_cpus(latency, &dev->managed->latency[kind]);
+		return;
+	}
+	for (i = 0; i < dev->params.queues; i++) {
+		spin_lock(&dev->queues[i].lock);
+		r3map_latency_add(latency, &dev->queues[i].latency[ops[kind]]);
+		spin_unlock(&dev->queues[i].lock);
+	}
+}
+
+static int put_latency(struct sk_buff *skb, struct r3map_device *dev)
+{
+	struct nlattr *nest = nla_nest_start(skb, R3MAP_A_DEVICE_LATENCY);
+	int kind, err = 0;
+
+	if (!nest)
+		return -EMSGSIZE;
+	for (kind = R3MAP_A_LATENCY_HITS; !err && kind <= R3MAP_A_LATENCY_MAX; kind++) {
+		struct r3map_latency latency = {};
+
+		latency_of(dev, kind, &latency);
+		err = r3map_latency_put(skb, kind, &latency);
+	}
+	nla_nest_end(skb, nest);
+	return err;
+}
+
 static int put_all(struct sk_buff *skb, struct r3map_device *dev)
 {
 	if (nla_put_u64_64bit(skb, R3MAP_A_DEVICE_TIME, ktime_get_ns(), R3MAP_A_DEVICE_PAD) ||
@@ -202,16 +246,22 @@ static int put_all(struct sk_buff *skb, struct r3map_device *dev)
 	return put_queues(skb, dev);
 }
 
-/* Answers @info with all there is to say about @dev. Context: dev->lock is held. */
+/*
+ * Answers @info with all there is to say about @dev. Context: dev->lock is held.
+ *
+ * LATENCY is only told to who asks for one device: of all of them, each would need a large message.
+ */
 static int device_reply(struct genl_info *info, struct r3map_device *dev, u8 cmd)
 {
-	struct sk_buff *reply = genlmsg_new(NLMSG_GOODSIZE, GFP_NOIO);
+	bool get = cmd == R3MAP_CMD_DEVICE_GET;
+	size_t more = get ? nla_total_size(R3MAP_A_LATENCY_MAX * r3map_latency_size()) : 0;
+	struct sk_buff *reply = genlmsg_new(NLMSG_GOODSIZE + more, GFP_NOIO);
 	void *head;
 
 	if (!reply)
 		return -ENOMEM;
 	head = genlmsg_put_reply(reply, info, &r3map_family, 0, cmd);
-	if (!head || put_all(reply, dev)) {
+	if (!head || put_all(reply, dev) || (get && put_latency(reply, dev))) {
 		nlmsg_free(reply);
 		return -EMSGSIZE;
 	}

@@ -35,6 +35,7 @@
 #include <linux/types.h>
 #include <linux/workqueue.h>
 
+#include "latency.h"
 #include "slot.h"
 #include "socket.h"
 
@@ -81,6 +82,7 @@ struct r3map_queue {
 	u32 nr_free;
 
 	u64 counter[__R3MAP_A_COUNTER_MAX];	/* by enum r3map_a_counter */
+	struct r3map_latency latency[R3MAP_OP_FETCH + 1];	/* at the helper, by r3map_op */
 };
 
 /* queue.c */

@@ -4,6 +4,7 @@
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
+#include <linux/ktime.h>
 #include <linux/mempool.h>
 #include <linux/slab.h>
 #include <linux/r3map.h>
@@ -80,7 +81,12 @@ struct r3map_request *r3map_request_new(struct r3map_device *dev, struct bio *bi
 	request->issued = false;
 	request->owner = false;
 	request->counted = false;
+	request->sampled = false;
+	request->demanded = false;
+	request->waited = false;
 	request->saved = false;
+	if (dev->managed)
+		request->begun = ktime_get_ns();
 	request->area = 0;
 	if (bio->bi_opf & REQ_PREFLUSH) {
 		/* A flush of its own, or one before the data: the write follows when it is done. */
@@ -138,6 +144,7 @@ void r3map_request_next_stage(struct r3map_request *request)
 	request->issued = false;
 	request->op = R3MAP_OP_WRITE;
 	request->since = jiffies;
+	request->begun = ktime_get_ns();
 }
 
 void r3map_request_end(struct r3map_device *dev, struct r3map_request *request,

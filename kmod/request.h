@@ -35,6 +35,8 @@ struct r3map_request {
 	};
 	unsigned long start;		/* jiffies: submitted, for the accounting and for the age */
 	unsigned long since;		/* jiffies: since when the timeout counts */
+	u64 begun;			/* ns: when this stage was submitted; managed devices */
+	u64 sent;			/* ns: when the helper was sent it */
 	u64 offset;			/* bytes */
 	u32 length;			/* bytes */
 	u32 area;			/* offset of the payload in the queue's area */
@@ -46,6 +48,9 @@ struct r3map_request {
 	bool issued;			/* a helper was given it before */
 	bool owner;			/* of the chunks of its range that are not local yet */
 	bool counted;			/* as a hit or a miss */
+	bool sampled;			/* it is a hit that is timed */
+	bool demanded;			/* it made a FETCH */
+	bool waited;			/* for a chunk */
 	bool saved;			/* a flush: the store is on disk, the helper is next */
 	s32 error;			/* of the completion */
 	u32 bytes;			/* of the completion */

@@ -6,6 +6,7 @@
  * memory. So that this ends even when all memory waits for us, each queue keeps one message in
  * reserve.
  */
+#include <linux/ktime.h>
 #include <linux/skbuff.h>
 #include <net/genetlink.h>
 #include <net/sock.h>
@@ -140,7 +141,8 @@ static void send_shared(struct r3map_queue *queue)
 	struct send_target target;
 	struct r3map_desc *desc;
 	struct sk_buff *skb;
-	u32 i = 0, sent;
+	u32 i = 0;
+	u64 now;
 
 	skb = r3map_message_new(nr, 0, GFP_NOWAIT);
 	if (unlikely(!skb)) {
@@ -153,12 +155,12 @@ static void send_shared(struct r3map_queue *queue)
 	}
 	send_begin(queue, &target);
 	desc = r3map_message_begin(skb, queue, target.portid, target.seq, nr);
-	sent = r3map_message_time();
+	now = ktime_get_ns();
 	list_for_each_entry_safe(request, next, &queue->ready, node) {
 		if (i == nr)
 			break;
 		r3map_message_describe(&desc[i++], request, r3map_slot_tag(queue, request->slot),
-				       sent);
+				       now);
 		list_del(&request->node);
 		queue->nr_ready--;
 		r3map_queue_add_flying(queue, request, target.seq);
@@ -223,13 +225,13 @@ static void send_fill(struct r3map_queue *queue, struct sk_buff *skb,
 	struct r3map_data_writer writer;
 	struct r3map_request *request;
 	struct r3map_desc *desc;
-	u32 sent;
+	u64 now;
 
 	desc = r3map_message_begin(skb, queue, target->portid, target->seq, batch->nr);
-	sent = r3map_message_time();
+	now = ktime_get_ns();
 	r3map_data_begin(&writer, skb, batch->payload);
 	list_for_each_entry(request, &batch->requests, node) {
-		r3map_message_describe(desc++, request, r3map_slot_tag(queue, request->slot), sent);
+		r3map_message_describe(desc++, request, r3map_slot_tag(queue, request->slot), now);
 		if (request->op == R3MAP_OP_WRITE)
 			r3map_data_store(&writer, request->bio);
 	}

@@ -16,6 +16,7 @@
 #include <linux/uio.h>
 
 #include "compat.h"
+#include "copy.h"
 #include "store.h"
 
 struct file *r3map_store_reopen(const struct file *file)
@@ -164,7 +165,7 @@ static bool cursor_read(struct store_cursor *cursor, u64 offset, char *to, u32 l
 		return true;
 	}
 	from = kmap_local_folio(folio, offset_in_folio(folio, offset));
-	memcpy(to, from, length);
+	r3map_copy(to, from, length);
 	kunmap_local(from);
 	return true;
 }
@@ -186,7 +187,7 @@ static bool cursor_write(struct store_cursor *cursor, u64 offset, const char *fr
 		return false;
 	}
 	to = kmap_local_folio(folio, offset_in_folio(folio, offset));
-	memcpy(to, from, length);
+	r3map_copy(to, from, length);
 	kunmap_local(to);
 	folio_mark_dirty(folio);
 	folio_unlock(folio);

@@ -1,14 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# What `make check` does: sets everything up, runs the host rings here and
-# the kernel rings in machines of the lab. From the environment:
+# What `make check` does: sets everything up, runs the host rings here, the
+# kernel rings in machines of the lab, and those that start such machines by
+# themselves. From the environment:
 #
 #	KERNELS	kernels of the lab, each perhaps with its processors (6.12:2)
 #	CPUS	processors for the kernels that say nothing ("1 2")
 #	TESTS	only these, named relative to selftests/
 #	JOBS	machines at a time (half of the processors here)
 #	RINGS	host or kernel: only the tests that run here, or in the lab
+#	AGAIN=1	what has failed is run once more, alone; what passes then is told, and is no failure
+#	R3MAP_DEADLINE	a time (date +%s): tests that have not begun by then are skipped
 #	V=1	everything that the tests print, not only their results
 #
 # All output of each test is kept beside the kernel logs in the cache. The
@@ -26,7 +29,7 @@ V=${V:-0}
 JOBS=${JOBS:-$((($(nproc) + 1) / 2))}
 log=$R3MAP_CACHE/log/check-$(date +%Y%m%d-%H%M%S)-$$
 passed=0 failed=0 skipped=0
-skips=() fails=()
+skips=() fails=() again=() shaky=()
 
 # check_brief: a line per result out of KTAP; all of a test's output when it failed
 check_brief()
@@ -62,12 +65,16 @@ check_sum()
 	if [ -z "${s:-}" ]; then
 		p=0 f=1 s=0
 		fails+=("$1: the run ended without a result")
+		again+=("$1 -")
 	fi
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 	while IFS= read -r line; do
 		case $line in
 		'# running: '*) test=${line#\# running: } ;;
-		'not ok '*) fails+=("$1: ${line#not ok }") ;;
+		'not ok '*)
+			fails+=("$1: ${line#not ok }")
+			again+=("$1 $(sed 's/^[0-9]* *//; s/ .*//' <<<"${line#not ok }")")
+			;;
 		# either the whole test was skipped, or some of its results were
 		'ok '*'# SKIP all its results'*) ;;
 		'ok '*'# SKIP '*) skips+=("$1: $test: ${line##*# SKIP }") ;;
@@ -98,6 +105,24 @@ check_kernel()
 		tee "$log/$name-$cpus$part.ktap" | check_brief "$ring"
 }
 
+# check_lab TEST...: those that start machines by themselves, one at a time
+check_lab()
+{
+	vm_say "on this machine and those it starts: $# tests"
+	"$here/lib/run.sh" --no-module --keep "$log/lab" "$@" 2>&1 |
+		tee "$log/lab.ktap" | check_brief lab
+}
+
+# check_fits TEST KERNEL CPUS: does TEST belong there? "# kernels: 6.1:2 6.12" in its head names the
+# kernels, each perhaps with its processors; without it a test belongs everywhere
+check_fits()
+{
+	local k
+	k=$(sed -n '1,15s/^# kernels: *//p' "$here/$1")
+	[ -n "$k" ] || return 0
+	case " $k " in *" $2 "* | *" $2:$3 "*) ;; *) return 1 ;; esac
+}
+
 # check_wait N PID...: until no more than N of these still run
 check_wait()
 {
@@ -114,18 +139,41 @@ check_wait()
 	done
 }
 
-# check_kernels TEST...: every kernel of KERNELS, up to JOBS machines at a time
+# check_kernels TEST...: every kernel of KERNELS, up to JOBS machines at a time; one of them is that of
+# the tests of $lab, which has those that belong to one of KERNELS
 check_kernels()
 {
-	local k c i parts part pids=() runs=()
+	local k c i test parts part fit pids=() runs=()
+	fit=()
+	for test in "${lab[@]}"; do
+		for k in $KERNELS; do
+			if [ -n "$TESTS" ] || check_fits "$test" "${k%%:*}" ""; then
+				fit+=("$test")
+				break
+			fi
+		done
+	done
+	if [ ${#fit[@]} -gt 0 ]; then
+		check_lab "${fit[@]}" &
+		pids+=($!)
+		runs+=("lab $log/lab.ktap")
+	fi
 	for k in $KERNELS; do
 		for c in $(case $k in *:*) echo "${k#*:}" ;; *) echo "$CPUS" ;; esac); do
+			fit=()
+			for test; do
+				# what is asked for by name is run wherever it is asked for
+				if [ -n "$TESTS" ] || check_fits "$test" "${k%%:*}" "$c"; then
+					fit+=("$test")
+				fi
+			done
+			[ ${#fit[@]} -gt 0 ] || continue
 			# the debug kernel is slow: its tests are dealt out to all machines
 			parts=1
-			case $k in 7.*) parts=$(($# < JOBS ? $# : JOBS)) ;; esac
+			case $k in 7.*) parts=$((${#fit[@]} < JOBS ? ${#fit[@]} : JOBS)) ;; esac
 			for ((i = 0; i < parts; i++)); do
 				check_wait "$((JOBS - 1))" "${pids[@]}"
-				mapfile -t part < <(printf '%s\n' "$@" | awk "NR % $parts == $i")
+				mapfile -t part < <(printf '%s\n' "${fit[@]}" | awk "NR % $parts == $i")
 				check_kernel "${k%%:*}" "$c" ".$i" "${part[@]}" &
 				pids+=($!)
 				runs+=("${k%%:*}/${c}cpu $log/${k%%:*}-$c.$i.ktap")
@@ -137,6 +185,35 @@ check_kernels()
 	for k in "${runs[@]}"; do
 		check_sum "${k%% *}" "${k#* }"
 	done
+}
+
+# check_again: what has failed, once more, alone, where it failed. A run with an error of timing in one
+# of its hundreds of tests says little about a change; that it is there is still told
+check_again()
+{
+	local ring test bad=0 n=0 place
+	local -a list=("${again[@]}") first=("${fails[@]}")
+	fails=()
+	for place in "${list[@]}"; do
+		ring=${place% *} test=${place#* } n=$((n + 1))
+		[ -x "$here/$test" ] || { bad=1; continue; }
+		vm_say "$ring: $test failed: once more"
+		case $ring in
+		host | lab) "$here/lib/run.sh" --no-module --keep "$log/again.$n" "$test" ;;
+		*)
+			place=${ring#*/}
+			"$here/vm/check.sh" --kernel "${ring%%/*}" --cpus "${place%cpu}" \
+				--keep "$log/again.$n" "$test"
+			;;
+		esac >"$log/again.$n.ktap" 2>&1 || bad=1
+		check_brief "$ring" <"$log/again.$n.ktap"
+		check_sum "$ring" "$log/again.$n.ktap"
+	done
+	if [ $bad = 0 ]; then
+		shaky=("${first[@]}") failed=0
+	else
+		fails=("${first[@]}" "${fails[@]}")
+	fi
 }
 
 mkdir -p "$log"
@@ -156,36 +233,43 @@ fi
 
 mapfile -t host < <(make -s -C "$here" list | sed -n 's/^host //p')
 mapfile -t kernel < <(make -s -C "$here" list | sed -n 's/^kernel //p')
+mapfile -t lab < <(make -s -C "$here" list | sed -n 's/^lab //p')
 if [ -n "$TESTS" ]; then
-	host_only=() kernel_only=()
+	host_only=() kernel_only=() lab_only=()
 	for test in $TESTS; do
 		[ -x "$here/$test" ] || vm_usage "no test '$test': give names such as dev/resize.sh"
 		case $test in
 		unit/* | proto/* | cli/* | docs/* | bin/*) host_only+=("$test") ;;
+		power/*) lab_only+=("$test") ;;
 		*) kernel_only+=("$test") ;;
 		esac
 	done
-	host=("${host_only[@]}") kernel=("${kernel_only[@]}")
+	host=("${host_only[@]}") kernel=("${kernel_only[@]}") lab=("${lab_only[@]}")
 fi
 
 case ${RINGS:-} in
 '') ;;
-host) kernel=() ;;
+host) kernel=() lab=() ;;
 kernel) host=() ;;
 *) vm_usage "RINGS is host or kernel, not '$RINGS'" ;;
 esac
 
-if [ ${#kernel[@]} -gt 0 ]; then
+if [ $((${#kernel[@]} + ${#lab[@]})) -gt 0 ]; then
 	# a kernel that must be built is built while others are tested
 	(for k in $KERNELS; do
 		"$here/vm/kernel.sh" "${k%%:*}" || :
 	done) >/dev/null 2>"$log/kernels.log" &
 fi
 [ ${#host[@]} = 0 ] || check_host "${host[@]}"
-[ ${#kernel[@]} = 0 ] || check_kernels "${kernel[@]}"
+[ $((${#kernel[@]} + ${#lab[@]})) = 0 ] || check_kernels "${kernel[@]}"
+# a change that breaks many is not looked at twice
+if [ "${AGAIN:-0}" = 1 ] && [ $failed -gt 0 ] && [ ${#again[@]} -gt 0 ] && [ ${#again[@]} -le 5 ]; then
+	check_again
+fi
 
 printf '\n'
 [ ${#skips[@]} = 0 ] || { echo "Skipped, and why:"; printf '  %s\n' "${skips[@]}"; }
+[ ${#shaky[@]} = 0 ] || { echo "Failed once, passed when run again:"; printf '  %s\n' "${shaky[@]}"; }
 [ ${#fails[@]} = 0 ] || { echo "Failed:"; printf '  %s\n' "${fails[@]}"; }
 echo "All output: $log"
 printf '%d passed, %d failed, %d skipped\n' $passed $failed $skipped

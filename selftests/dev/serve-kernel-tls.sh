@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# kernels: 6.12:2
 #
 # This test will let the kernel's own NBD client use what r3map serve offers with TLS only, by
 # certificates on both sides: random writes verified, a file system made, filled and checked, and

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# kernels: 6.12:2
 #
 # This test will mount what r3map serve offers by r3map mount, both ends ours: over TCP
 # with several queues and with TLS, a file system, a memory region that two devices share, and

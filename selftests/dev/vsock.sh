@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# kernels: 6.12:2
 #
 # This test will reach a server over vsock, looped back within this machine: it is asked what it
 # is, read and written without a device and with one, in the clear and with TLS.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * durable write DEVICE LOG SEED: writes blocks of DEVICE at random, each time a newer version, and puts in
- * LOG what was synced, until SIGTERM.
+ * durable fill DEVICE LOG: writes a first version of every block of DEVICE, and puts it in LOG.
+ * durable write DEVICE LOG SEED: writes blocks of DEVICE at random, each time a newer version, and adds
+ * to LOG what was synced, until SIGTERM.
  * durable check DEVICE LOG: every block of DEVICE is a whole one, of the version that LOG has or a
  * newer one; says how many blocks were written, and how many are newer.
  *
@@ -11,6 +12,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@
 #define WORDS	(BLOCK / sizeof(uint64_t))
 #define ROW	24u			/* blocks of one write, at most */
 #define WRITES	4u			/* between two syncs, at most */
+#define RUN	(1ull << 24)		/* versions of one run, at most */
 
 static volatile sig_atomic_t stop;
 
@@ -62,11 +65,53 @@ static uint64_t block_word(uint64_t block, uint64_t version)
 	return block << 40 | version;
 }
 
-static int ack_write(const char *device, const char *path, unsigned int seed)
+/* The next line of @log; one that is not whole was not acknowledged. */
+static bool log_next(FILE *log, uint64_t *block, uint64_t *version)
 {
-	uint64_t blocks, version = 1, *buffer = buffer_new();
+	return fscanf(log, "%" SCNu64 " %" SCNu64, block, version) == 2 && fgetc(log) == '\n';
+}
+
+/* Newer than all that an earlier run may have written, acknowledged or not. */
+static uint64_t log_after(const char *path)
+{
+	uint64_t block, version, most = 0;
+	FILE *log = fopen(path, "re");
+
+	while (log && log_next(log, &block, &version))
+		if (version > most)
+			most = version;
+	if (log)
+		fclose(log);
+	return (most / RUN + 1) * RUN;
+}
+
+static int ack_fill(const char *device, const char *path)
+{
+	uint64_t blocks, *buffer = buffer_new();
 	int fd = device_open(device, &blocks);
 	FILE *log = fopen(path, "we");
+
+	if (!log)
+		die(path);
+	for (uint64_t block = 0; block < blocks; block++) {
+		for (unsigned int i = 0; i < WORDS; i++)
+			buffer[i] = block_word(block, 1);
+		if (pwrite(fd, buffer, BLOCK, (off_t)(block * BLOCK)) != (ssize_t)BLOCK)
+			die("write");
+		fprintf(log, "%" PRIu64 " 1\n", block);
+	}
+	if (fsync(fd) < 0)
+		die("fsync");
+	if (fclose(log))
+		die(path);
+	return 0;
+}
+
+static int ack_write(const char *device, const char *path, unsigned int seed)
+{
+	uint64_t blocks, version = log_after(path), *buffer = buffer_new();
+	int fd = device_open(device, &blocks);
+	FILE *log = fopen(path, "ae");
 
 	if (!log)
 		die(path);
@@ -111,8 +156,7 @@ static int ack_check(const char *device, const char *path)
 	acked = calloc(blocks, sizeof(*acked));
 	if (!log || !acked)
 		die(path);
-	/* A line that is not whole was not acknowledged. */
-	while (fscanf(log, "%" SCNu64 " %" SCNu64, &block, &version) == 2 && fgetc(log) == '\n')
+	while (log_next(log, &block, &version))
 		if (block < blocks)
 			acked[block] = version;
 	for (block = 0; block < blocks; block++) {
@@ -140,10 +184,12 @@ static int ack_check(const char *device, const char *path)
 
 int main(int argc, char **argv)
 {
+	if (argc == 4 && !strcmp(argv[1], "fill"))
+		return ack_fill(argv[2], argv[3]);
 	if (argc == 5 && !strcmp(argv[1], "write"))
 		return ack_write(argv[2], argv[3], (unsigned int)atoi(argv[4]));
 	if (argc == 4 && !strcmp(argv[1], "check"))
 		return ack_check(argv[2], argv[3]);
-	fprintf(stderr, "usage: durable write DEVICE LOG SEED | durable check DEVICE LOG\n");
+	fprintf(stderr, "usage: durable fill DEVICE LOG | durable write DEVICE LOG SEED | durable check DEVICE LOG\n");
 	return 2;
 }

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# kernels: 6.1:1 6.12 7.2
 #
 # This test will mount a file as a managed device: reads fetch what is missing and find the rest in
 # the store, writes stay there until they are pushed, and what is pushed is what was written.
@@ -77,3 +78,27 @@ cmp "$IMAGE" "$WANT" || fail "the backend after a push"
 [ "$(device_counter fill_bytes)" -gt 0 ] || fail "nothing was pulled"
 r3map umount "$DEV"
 cmp "$IMAGE" "$WANT"
+
+# two mounts of one export: each has a store of its own, what one has brought there the other fetches
+r3map serve --unix "$TEST_DIR/sock" "file:$IMAGE" >"$TEST_DIR/uri" 2>"$TEST_DIR/log" &
+server=$!
+cleanup_fn eval "kill $server 2>/dev/null; wait $server || :"
+wait_until 20 "the server listens" test -s "$TEST_DIR/uri"
+device_mount --managed --no-part-scan --pull-workers 0 --push-interval 0 "$(cat "$TEST_DIR/uri")"
+first=$DEV
+device_mount --managed --no-part-scan --pull-workers 0 --push-interval 0 "$(cat "$TEST_DIR/uri")"
+second=$DEV
+DEV=$first
+put 100 200
+put 9000 60
+cp "$WANT" "$WANT.first"
+r3map sync "$DEV"
+DEV=$second
+same
+put 5000 300
+r3map sync "$DEV"
+cmp "$IMAGE" "$WANT" || fail "the backend of two mounts"
+cmp -n 1048576 "$first" "$WANT.first" || fail "the first of two mounts"
+r3map umount "$second"
+r3map umount "$first"
+cmp "$IMAGE" "$WANT" || fail "the backend after two mounts"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# kernels: 6.12:2
 #
 # This test will do what pull.sh does, with the kernel's NBD client as the device and the pipeline
 # of user space behind it.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# kernels: 6.1:2 6.12 7.2
 # timeout: 600
 #
 # This test will mount with a store that outlives the mount: what has come is there for the next one and
@@ -57,13 +58,69 @@ refused "leave out --chunk-size" --store "$store" --chunk-size 128K "$backend"
 refused "no store of r3map" --store "$IMAGE" "$backend"
 echo something >"$TEST_DIR/other.map"
 refused "not the map of a store" --store "$TEST_DIR/other" "$backend"
-rm -f "$IMAGE.map" "$TEST_DIR"/other*
+# what was made in vain goes again (more of that: unit/mapfile.c)
+[ ! -e "$IMAGE.map" ] || fail "a map is left beside what is no store"
+[ ! -e "$TEST_DIR/other" ] || fail "a store is left beside what is no map"
+rm "$TEST_DIR/other.map"
 truncate -s +512 "$IMAGE"
 refused "has 10000384 now" --store "$store" "$backend"
 truncate -s -512 "$IMAGE"
 truncate -s -512 "$store"
-refused "shorter than its map says" --store "$store" "$backend"
+refused "its map says 9999872" --store "$store" "$backend"
 truncate -s +512 "$store"
+
+# who only reads has a store filled, too; bits of chunks that are not there mean nothing
+first=$store
+store=$TEST_DIR/all
+stored --read-only
+expect_fail dd if=/dev/zero of="$DEV" bs=4k count=1 oflag=direct status=none
+same
+all_local || fail "all was read"
+r3map umount "$DEV"
+printf '\377\377\377\377' | dd of="$store.map" bs=1 seek=$((8192 + 19)) conv=notrunc status=none
+stored
+all_local || fail "$(device_fact local) bytes of 9999872 are local"
+same
+r3map umount "$DEV"
+rm "$store" "$store.map"
+store=$first
+
+# no room for the map, then some; no room for what comes; no holes
+mkdir "$TEST_DIR/small"
+mount -t tmpfs -o size=8k none "$TEST_DIR/small"
+cleanup_fn umount "$TEST_DIR/small"
+refused "No space left" --store "$TEST_DIR/small/store" "file:$IMAGE"
+[ -z "$(ls "$TEST_DIR/small")" ] || fail "left: $(ls "$TEST_DIR/small")"
+mount -o remount,size=512k "$TEST_DIR/small"
+device_mount --managed --no-part-scan --push-interval 0 --store "$TEST_DIR/small/store" "file:$IMAGE"
+is_full() { grep -q "No space left" "$TEST_DIR/helper.log"; }
+wait_until 30 "the pull says that the store is full" is_full
+expect_fail dd if="$DEV" of=/dev/null bs=64k skip=120 count=16 iflag=direct status=none
+mount -o remount,size=12m "$TEST_DIR/small"
+wait_until 60 "all comes when there is room" all_local
+same
+put 3000 100
+r3map umount "$DEV"
+cmp "$IMAGE" "$WANT" || fail "the backend of a store that was full"
+mkdir "$TEST_DIR/ramfs"
+mount -t ramfs none "$TEST_DIR/ramfs"
+cleanup_fn umount "$TEST_DIR/ramfs"
+refused "no holes" --store "$TEST_DIR/ramfs/store" "file:$IMAGE"
+
+# zeroes cost nothing here, holes of the backend are not even asked for
+head -c 4M /dev/zero >"$TEST_DIR/zeroes"
+truncate -s 64M "$TEST_DIR/holes"
+for kind in zeroes holes; do
+	# reads of holes fail
+	[ $kind = zeroes ] || touch "$broken"
+	device_mount --managed --no-part-scan --store "$TEST_DIR/$kind.store" \
+		"fault:op=read,file=$broken:file:$TEST_DIR/$kind"
+	wait_until 30 "all $kind are local" all_local
+	r3map umount "$DEV"
+	[ "$(stat -c %b "$TEST_DIR/$kind.store")" -lt 64 ] ||
+		fail "$kind take $(stat -c %b "$TEST_DIR/$kind.store") blocks"
+done
+rm "$broken"
 
 # dropped by force, or with the helper dead: the next one pushes
 for end in force kill; do
@@ -77,6 +134,7 @@ for end in force kill; do
 	[ $end = force ] || device_kill
 	r3map umount --force "$DEV"
 	cmp -s "$IMAGE" "$WANT" && fail "$end: it was pushed"
+	refused "without --read-only" --store "$store" --read-only "$backend"
 	stored
 	is_clean && fail "$end: nothing is dirty"
 	cmp -n $((9 * 512)) "$DEV" "$WANT"

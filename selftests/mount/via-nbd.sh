@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# kernels: 6.1:2 6.12:2
 # timeout: 600
 #
 # This test will mount with the kernel's NBD client as the device, direct and managed, and end that in

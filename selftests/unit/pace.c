@@ -170,6 +170,44 @@ static void test_rate(void **state)
 	assert_int_equal(pace_wait(&pace, now), 0);
 }
 
+/* Bytes that come in a second from @now on. */
+static uint64_t rate_second(struct pace *pace, uint64_t now)
+{
+	const uint64_t end = now + SECOND;
+	uint64_t wait, bytes = 0;
+
+	while (now < end) {
+		wait = pace_wait(pace, now);
+		if (wait) {
+			now = wait;
+			continue;
+		}
+		pace_spend(pace, 4096);
+		bytes += 4096;
+	}
+	return bytes;
+}
+
+static void test_rate_changes(void **state)
+{
+	const uint64_t rate = 1u << 20;
+	struct pace pace;
+
+	(void)state;
+	pace_init(&pace, MOST, rate, 0);
+	assert_in_range(rate_second(&pace, 0), rate * 95 / 100, rate * 102 / 100);
+	pace_set_rate(&pace, 8 * rate, SECOND);
+	assert_in_range(rate_second(&pace, SECOND), 8 * rate * 95 / 100, 8 * rate * 112 / 100);
+	pace_set_rate(&pace, rate / 4, 2 * SECOND);
+	assert_in_range(rate_second(&pace, 2 * SECOND), rate / 4 * 95 / 100, rate / 4 * 112 / 100);
+	/* What is owed is not, when there is no limit; nor is anything owed after it. */
+	pace_spend(&pace, 1u << 30);
+	pace_set_rate(&pace, 0, 3 * SECOND);
+	assert_int_equal(pace_wait(&pace, 3 * SECOND), 0);
+	pace_set_rate(&pace, rate, 100 * SECOND);
+	assert_in_range(rate_second(&pace, 100 * SECOND), rate * 95 / 100, rate * 112 / 100);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -178,6 +216,7 @@ int main(void)
 		cmocka_unit_test(test_most),
 		cmocka_unit_test(test_follows),
 		cmocka_unit_test(test_rate),
+		cmocka_unit_test(test_rate_changes),
 	};
 
 	return cmocka_run_group_tests_name("pace", tests, NULL, NULL);

@@ -31,15 +31,17 @@ boot_help()
 	  --out DIR        receives what COMMAND leaves in $R3MAP_OUT
 	  --log FILE       keep the kernel log there
 	  --module PATH    use this r3map.ko; "none" for none; the default is to build it
+	  --disk FILE      a disk, /dev/vda and so on (modprobe virtio_blk); also nbd+unix:///NAME?socket=PATH
+	  --pid FILE       the number of the machine's process goes there: kill -9 cuts its power
 	  --shell          an interactive shell instead of COMMAND
 	END
 }
 
 kernel=6.12 cpus=1 mem='' icount=0 limit='' idle='' out='' log='' shell=0
-module=${R3MAP_KO:-} append=() env=()
+module=${R3MAP_KO:-} append=() env=() disks=() pidfile=''
 while [ $# -gt 0 ]; do
 	case $1 in
-	--kernel | --cpus | --mem | --timeout | --idle | --append | --env | --out | --log | --module)
+	--kernel | --cpus | --mem | --timeout | --idle | --append | --env | --out | --log | --module | --disk | --pid)
 		[ $# -ge 2 ] || vm_usage "$1 wants a value: see boot.sh --help"
 		;;&
 	--kernel) kernel=$2; shift 2 ;;
@@ -52,6 +54,8 @@ while [ $# -gt 0 ]; do
 	--out) out=$2; shift 2 ;;
 	--log) log=$2; shift 2 ;;
 	--module) module=$2; shift 2 ;;
+	--disk) disks+=("$2"); shift 2 ;;
+	--pid) pidfile=$2; shift 2 ;;
 	--icount) icount=1; shift ;;
 	--shell) shell=1; shift ;;
 	--help) boot_help; exit 0 ;;
@@ -114,10 +118,14 @@ cmdline="console=ttyS0 nokaslr panic=-1 oops=panic random.trust_cpu=on tsc=relia
 # Emulated, on a machine that has other things to do: what takes 20 s on hardware is no lockup yet.
 cmdline+=" watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120"
 case $kernel in 7.*) cmdline+=" panic_on_warn=1" ;; esac
-# In virtual time an instruction is a nanosecond, and REP MOVSB would be counted byte by byte:
-# memory copies would cost ten times what they do on hardware that advertises ERMS.
-cpu=max
-[ $icount = 0 ] || cpu=max,-erms,-fsrm
+# Whether interrupts of the timer arrive is looked at in a loop of so many turns, which a machine that
+# waits for the host may do without one.
+cmdline+=" no_timer_check"
+# These guard nothing here, and are emulated. What is measured is measured as users have it.
+[ $icount = 1 ] || cmdline+=" mitigations=off"
+# REP MOVSB is emulated byte by byte, and in virtual time each byte is a nanosecond: memory copies
+# would cost ten times what they do on hardware that advertises ERMS.
+cpu=max,-erms,-fsrm
 # shellcheck disable=SC2054 # the commas belong to qemu
 qemu=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
 	-machine q35 -cpu "$cpu" -smp "$cpus" -m "$mem"
@@ -127,6 +135,12 @@ qemu=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
 	-device virtio-9p-pci,fsdev=host,mount_tag=host
 	-fsdev "local,id=run,path=$run,security_model=none"
 	-device virtio-9p-pci,fsdev=run,mount_tag=run)
+for i in "${!disks[@]}"; do
+	# what the machine flushes is flushed, whatever is below
+	qemu+=(-drive "if=none,id=disk$i,format=raw,cache=writeback,file=${disks[i]}"
+		-device "virtio-blk-pci,drive=disk$i")
+done
+[ -z "$pidfile" ] || qemu+=(-pidfile "$pidfile")
 if [ $icount = 1 ]; then
 	# shellcheck disable=SC2054
 	qemu+=(-accel tcg,thread=single -icount shift=0,sleep=off -rtc clock=vm)

@@ -61,7 +61,7 @@ while [ ${#todo[@]} -gt 0 ]; do
 	out=$tmp/out.$boots
 	"$here/boot.sh" --kernel "$kernel" --cpus "$cpus" --timeout 0 \
 		--idle $((limit * slow + 300)) --log "$keep/kernel-$kernel-$cpus-$boots.log" \
-		--env "TEST_SLOW=$slow" \
+		--env "TEST_SLOW=$slow" ${R3MAP_DEADLINE:+--env "R3MAP_DEADLINE=$R3MAP_DEADLINE"} \
 		-- selftests/lib/run.sh "${todo[@]}" | tee "$out"
 	grep -q '^# Totals:' "$out" && break
 	# an emulated processor may trip over code that another one patches while the kernel comes up

@@ -48,12 +48,21 @@
 #define R3MAP_MAX_EXTENTS	256		/* extents in one message */
 #define R3MAP_CHUNKS_MESSAGE	65536U		/* chunks that one message asks or tells about */
 
+/*
+ * Latencies are counted by powers of two: bucket 0 has what took less than 1 << SHIFT ns, bucket n
+ * (1 << SHIFT) << (n - 1) ns and more, up to the next one; the last has all that took longer, too.
+ */
+#define R3MAP_LATENCY_SHIFT	7		/* 128 ns; the last bucket begins at 137 s */
+#define R3MAP_LATENCY_BUCKETS	32
+#define R3MAP_LATENCY_SAMPLE	16		/* of so many HITS of a CPU one is timed */
+
 /**
  * enum r3map_cmd - commands of the family
  * @R3MAP_CMD_FEATURES_GET: what this module offers (attributes R3MAP_A_FEATURES_*).
  * @R3MAP_CMD_DEVICE_NEW: make a device; the sending socket becomes its control socket. The reply
  *	carries INDEX and GENERATION. Without INDEX the lowest free one is taken.
- * @R3MAP_CMD_DEVICE_GET: everything about one device (INDEX), or of all of them (dump).
+ * @R3MAP_CMD_DEVICE_GET: everything about one device (INDEX), or of all of them (dump, without
+ *	LATENCY).
  * @R3MAP_CMD_DEVICE_SET: change SIZE, READ_ONLY in FLAGS, TIMEOUT or PARK of INDEX, GENERATION. A
  *	helper may still be sent requests beyond a SIZE that was made smaller, and answers EIO.
  * @R3MAP_CMD_DEVICE_DEL: delete INDEX, GENERATION. Refused with EBUSY while somebody has the
@@ -283,6 +292,7 @@ enum r3map_a_device {
 	R3MAP_A_DEVICE_ERRNO,		/* u32: event SYNCED: 0, or an errno */
 	R3MAP_A_DEVICE_MAP,		/* u32: the store's map file, a descriptor as STORE (N) */
 	R3MAP_A_DEVICE_MAP_REGION,	/* u64: bytes for each bit of its intents (N) */
+	R3MAP_A_DEVICE_LATENCY,		/* nest: enum r3map_a_latency; DEVICE_GET of one device */
 
 	__R3MAP_A_DEVICE_MAX,
 	R3MAP_A_DEVICE_MAX = __R3MAP_A_DEVICE_MAX - 1,
@@ -314,9 +324,45 @@ enum r3map_a_counter {
 	R3MAP_A_COUNTER_FETCH_BYTES,
 	R3MAP_A_COUNTER_FILL_BYTES,	/* managed: bytes that CHUNK_FILL made local */
 	R3MAP_A_COUNTER_PUSH_BYTES,	/* managed: bytes that DIRTY_DONE reported */
+	R3MAP_A_COUNTER_DEMANDS,	/* managed: bios that waited for a FETCH of their own */
+	R3MAP_A_COUNTER_COALESCED,	/* managed: for another's fetch or the pull only */
 
 	__R3MAP_A_COUNTER_MAX,
 	R3MAP_A_COUNTER_MAX = __R3MAP_A_COUNTER_MAX - 1,
+};
+
+/*
+ * What took how long, since the device was made; of what ended without error, each a nest of enum
+ * r3map_a_histogram that is absent if there was none. HITS are a sample, see R3MAP_LATENCY_SAMPLE;
+ * they, DEMANDS and COALESCED are for managed devices, from the submission to the end without the
+ * flush of a PREFLUSH or FUA. The others are what the helper was sent, from the message until its
+ * answer.
+ */
+enum r3map_a_latency {
+	R3MAP_A_LATENCY_UNSPEC,
+	R3MAP_A_LATENCY_HITS,
+	R3MAP_A_LATENCY_DEMANDS,
+	R3MAP_A_LATENCY_COALESCED,
+	R3MAP_A_LATENCY_READS,
+	R3MAP_A_LATENCY_WRITES,
+	R3MAP_A_LATENCY_FLUSHES,
+	R3MAP_A_LATENCY_DISCARDS,
+	R3MAP_A_LATENCY_ZEROES,
+	R3MAP_A_LATENCY_FETCHES,
+
+	__R3MAP_A_LATENCY_MAX,
+	R3MAP_A_LATENCY_MAX = __R3MAP_A_LATENCY_MAX - 1,
+};
+
+enum r3map_a_histogram {
+	R3MAP_A_HISTOGRAM_UNSPEC,
+	R3MAP_A_HISTOGRAM_PAD,
+	R3MAP_A_HISTOGRAM_SUM,		/* u64: ns */
+	R3MAP_A_HISTOGRAM_LONGEST,	/* u64: ns */
+	R3MAP_A_HISTOGRAM_BUCKETS,	/* binary: R3MAP_LATENCY_BUCKETS u64 */
+
+	__R3MAP_A_HISTOGRAM_MAX,
+	R3MAP_A_HISTOGRAM_MAX = __R3MAP_A_HISTOGRAM_MAX - 1,
 };
 
 /* Attributes of the QUEUE_* commands. */

@@ -166,6 +166,7 @@ static struct wrap_io *record_take(struct wrap_channel *channel)
 	record->parent = NULL;
 	record->parts = 0;
 	record->busy = false;
+	record->asked = false;
 	record->held = false;
 	return record;
 }

@@ -28,12 +28,14 @@ struct wrap_io {
 	struct backend_io inner;	/* what the backend behind gets */
 	struct backend_io *outer;
 	struct wrap_channel *channel;
-	struct loop_timer timer;	/* the wrapper's, and so are the next five */
+	struct loop_timer timer;	/* the wrapper's, and so are the next seven */
 	int error;
 	uint64_t at;			/* bytes: how far it has come */
 	struct wrap_io *parent;		/* of a part */
 	unsigned int parts;		/* of a parent: under way */
 	bool busy;
+	bool asked;
+	uint64_t begun;			/* ns */
 	struct wrap_io *next, *before;	/* among the held ones, or the free ones by next */
 	bool held;
 };

@@ -26,6 +26,7 @@ struct pipeline {
 	struct managed managed;
 	struct backend *top;		/* the first stage, which owns all others */
 	struct backend *synced, *tracking, *lockable;
+	_Atomic uint64_t push_bytes;
 
 	struct post post;		/* to the channel's thread */
 	struct post_job unlock;
@@ -71,8 +72,12 @@ static int map_take(void *map, uint64_t offset, uint64_t length, uint64_t max,
 static int map_done(void *map, const struct r3map_extent *extents, unsigned int count, int code,
 		    struct error *error)
 {
-	return map_told(tracking_done(((struct pipeline *)map)->tracking, extents, count, code,
-				      error), error);
+	struct pipeline *p = map;
+	int err = map_told(tracking_done(p->tracking, extents, count, code, error), error);
+
+	for (unsigned int i = 0; !err && !code && i < count; i++)
+		atomic_fetch_add(&p->push_bytes, extents[i].length);
+	return err;
 }
 
 static int map_local(void *map, uint64_t *bytes, struct error *error)
@@ -156,9 +161,7 @@ static void pipeline_close(struct backend *backend)
 
 	backend_close(p->top);
 	store_close(&p->managed.store);
-	if (p->managed.record >= 0)
-		close(p->managed.record);
-	sem_destroy(&p->managed.first);
+	managed_exit(&p->managed);
 	sem_destroy(&p->opened);
 	post_close(&p->post);
 	free(backend->name);
@@ -245,8 +248,7 @@ int pipeline_new(struct backend *backend, const struct pipeline_options *options
 		return error_set(error, -ENOMEM, "out of memory");
 	}
 	p->top = backend;
-	p->managed.store.fd = -1;
-	p->managed.record = -1;
+	p->managed = (struct managed) MANAGED_NOTHING;
 	p->unlock.run = pipeline_unlock_job;
 	sem_init(&p->opened, 0, 0);
 	err = post_open(&p->post);
@@ -296,16 +298,17 @@ const struct store *pipeline_store(const struct pipeline *p)
 
 void pipeline_facts(const struct pipeline *p, struct pipeline_facts *facts)
 {
-	const struct synced_counts *counts = synced_counts(p->synced);
-
 	*facts = (struct pipeline_facts) {
 		.local = synced_bytes(p->synced),
 		.dirty = tracking_bytes(p->tracking),
-		.hits = atomic_load(&counts->hits),
-		.misses = atomic_load(&counts->misses),
-		.fetches = atomic_load(&counts->fetches),
-		.fill_bytes = atomic_load(&counts->fill_bytes),
+		.push_bytes = atomic_load(&p->push_bytes),
+		.counts = synced_counts(p->synced),
 	};
+}
+
+struct managed *pipeline_managed(struct pipeline *p)
+{
+	return &p->managed;
 }
 
 bool pipeline_first(struct pipeline *p)

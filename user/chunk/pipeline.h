@@ -19,6 +19,7 @@ struct backend;
 struct error;
 struct pipeline;
 struct store;
+struct synced_counts;
 
 enum pipeline_flush { PIPELINE_FLUSH_NONE, PIPELINE_FLUSH_STORE, PIPELINE_FLUSH_REMOTE };
 
@@ -32,7 +33,8 @@ struct pipeline_options {
 
 struct pipeline_facts {
 	uint64_t local, dirty;		/* bytes */
-	uint64_t hits, misses, fetches, fill_bytes;	/* see struct synced_counts */
+	uint64_t push_bytes;		/* written back */
+	const struct synced_counts *counts;
 };
 
 /*
@@ -50,6 +52,8 @@ const struct store *pipeline_store(const struct pipeline *pipeline);
 int pipeline_opened(struct pipeline *pipeline, struct error *error);
 /* Has what is to be pulled first come, or will it never? True once. */
 bool pipeline_first(struct pipeline *pipeline);
+/* Its pull and push. */
+struct managed *pipeline_managed(struct pipeline *pipeline);
 void pipeline_facts(const struct pipeline *pipeline, struct pipeline_facts *facts);
 
 /*

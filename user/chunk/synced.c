@@ -92,6 +92,8 @@ static void fetch_done(struct backend_io *io, int error)
 
 	bits_clear(&s->busy, from, to);
 	if (!error) {
+		atomic_fetch_add(&s->counts.fetches, 1);
+		atomic_fetch_add(&s->counts.fetch_bytes, to - from);
 		store_trim(s->options.store, from, to - from);
 		bits_set(&s->present, from, to);
 	} else if (s->channel) {
@@ -133,7 +135,6 @@ static int fetch_begin(struct synced *s, uint64_t at, uint64_t end)
 	fetch->io.length = (uint32_t)run;
 	fetch->io.buf = s->options.store->bytes + from;
 	bits_set(&s->busy, from, from + run);
-	atomic_fetch_add(&s->counts.fetches, 1);
 	if (s->options.missed)
 		s->options.missed(s->options.data, from, (uint32_t)run);
 	backend_submit(s->channel->inner, &fetch->io);
@@ -143,7 +144,7 @@ static int fetch_begin(struct synced *s, uint64_t at, uint64_t end)
 }
 
 /* Asks for everything else that a read will need, before it waits for the first of it. */
-static void fetch_rest(struct synced *s, uint64_t at, uint64_t end)
+static void fetch_rest(struct synced *s, struct wrap_io *r, uint64_t at, uint64_t end)
 {
 	uint64_t run;
 	bool set;
@@ -159,6 +160,7 @@ static void fetch_rest(struct synced *s, uint64_t at, uint64_t end)
 		got = fetch_begin(s, at, at + run);
 		if (got < 0)	/* whoever gets there will be told */
 			return;
+		r->asked = true;
 		if (run > s->options.fetch_max)
 			run = chunk_start(s, at) + s->options.fetch_max - at;
 	}
@@ -197,7 +199,7 @@ static int synced_wait(struct wrap_io *r, uint64_t end)
 
 	/* Once: what fails of it is asked for again when the request gets there. */
 	if (r->outer->op == BACKEND_READ && !r->busy)
-		fetch_rest(s, r->at, end);
+		fetch_rest(s, r, r->at, end);
 	r->busy = true;
 	r->parts = 1;
 	return UNDER_WAY;
@@ -224,6 +226,7 @@ static int synced_absent(struct synced *s, struct wrap_io *r, uint64_t run, uint
 			return 0;
 		}
 	} else if (op != BACKEND_READ) {
+		r->parts = 1;
 		run = bits_run(&s->busy, r->at, to, &busy);
 		if (busy)
 			return synced_wait(r, end);
@@ -237,12 +240,36 @@ static int synced_absent(struct synced *s, struct wrap_io *r, uint64_t run, uint
 		return synced_wait(r, end);
 	r->parts = 1;
 	got = fetch_begin(s, r->at, to);
+	r->asked |= got != -EAGAIN;
 	return got == -EAGAIN ? synced_wait(r, end) : got == UNDER_WAY ? 0 : got;
+}
+
+/* A request is over, which is no flush. */
+static void synced_count(struct synced *s, const struct wrap_io *r, int error)
+{
+	const enum backend_op op = r->outer->op;
+	struct synced_counts *counts = &s->counts;
+	const uint64_t took = loop_now() - r->begun;
+
+	if (error) {
+		atomic_fetch_add(&counts->errors, 1);
+		return;
+	}
+	atomic_fetch_add(&counts->op[op], 1);
+	if (op <= BACKEND_WRITE)
+		atomic_fetch_add(&counts->bytes[op], r->outer->length);
+	/* A write of chunks that were not there, as a whole, is none of these. */
+	if (r->asked)
+		latency_note(&counts->demanded, took);
+	else if (r->busy)
+		latency_note(&counts->coalesced, took);
+	else if (!r->parts)
+		latency_note(&counts->hit, took);
 }
 
 /*
  * Goes on with a request, which is not held: as far as it goes. r->parts: something was not there;
- * r->busy: it has waited.
+ * r->busy: it has waited; r->asked: it has begun a fetch.
  */
 static void synced_go(struct synced *s, struct wrap_io *r)
 {
@@ -260,6 +287,7 @@ static void synced_go(struct synced *s, struct wrap_io *r)
 		return;
 	}
 	atomic_fetch_add(r->parts ? &s->counts.misses : &s->counts.hits, 1);
+	synced_count(s, r, got);
 	wrap_finish(r, got);
 }
 
@@ -292,6 +320,7 @@ static void synced_submit(struct backend_channel *channel, struct backend_io *io
 		wrap_finish(r, synced_local(s, r, 0));
 		return;
 	}
+	r->begun = loop_now();
 	r->at = io->offset;
 	synced_go(s, r);
 }

@@ -19,6 +19,7 @@
 
 #include <stdint.h>
 
+#include "lib/latency.h"
 #include "nl/chunks.h"
 
 struct backend;
@@ -26,12 +27,20 @@ struct backend_channel;
 struct error;
 struct store;
 
-/* All of them bytes or numbers since the stage is there. From any thread. */
+/* All of them bytes or numbers since the stage is there, without errors. From any thread. */
 struct synced_counts {
 	_Atomic uint64_t hits;		/* requests that needed no chunk that was not present */
 	_Atomic uint64_t misses;	/* and that did */
 	_Atomic uint64_t fetches;	/* requests to the remote because of them */
+	_Atomic uint64_t fetch_bytes;
 	_Atomic uint64_t fill_bytes;	/* filled by a claim */
+	_Atomic uint64_t op[R3MAP_OP_WRITE_ZEROES + 1];	/* requests, by enum backend_op */
+	_Atomic uint64_t bytes[R3MAP_OP_WRITE + 1];	/* of reads and writes */
+	_Atomic uint64_t errors;	/* requests that failed */
+	/* How long requests were here, by what they had to wait for. */
+	struct latency hit;		/* nothing */
+	struct latency demanded;	/* a fetch of their own */
+	struct latency coalesced;	/* another's fetch, or a claim, only */
 };
 
 struct synced_options {

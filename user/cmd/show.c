@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -17,12 +18,15 @@
 #include "nl/chunks.h"
 #include "nl/control.h"
 #include "nl/device.h"
+#include "nl/latency.h"
+#include "show/latency.h"
 #include "show/picture.h"
 
 #define SHOW_TIMEOUT	10000	/* ms for a helper that is to tell about itself */
 
 struct show_options {
 	bool json;
+	bool latency;
 	bool map;
 	bool watch;
 };
@@ -31,6 +35,8 @@ static const struct show_options show_defaults = { .json = false };
 
 static const struct opt show_opts[] = {
 	OPT_JSON(show_options),
+	{ OPT_FLAG, "latency", 'l', OPT(show_options, latency),
+	  .help = "what takes how long, by kind, as a picture" },
 	{ OPT_FLAG, "map", 'm', OPT(show_options, map),
 	  .help = "of a managed device: which parts are local, as a picture" },
 	{ OPT_FLAG, "watch", 'w', OPT(show_options, watch),
@@ -108,7 +114,99 @@ static const char *show_part(uint64_t part, uint64_t all, char text[32])
 	return text;
 }
 
-static void show_managed(const struct device *d)
+/* --- what a helper tells ------------------------------------------------------------------ */
+
+/* All that it tells; NULL: with a sentence. */
+static cJSON *helper_ask(const char *disk, struct error *error)
+{
+	cJSON *object;
+	char *answer;
+
+	if (door_ask_disk(disk, DOOR_SHOW, NULL, SHOW_TIMEOUT, &answer, error))
+		return NULL;
+	object = cJSON_Parse(answer);
+	free(answer);
+	if (!cJSON_IsObject(object)) {
+		error_set(error, -EBADMSG,
+			  "what the helper of /dev/%s tells makes no sense: is it of another version?",
+			  disk);
+		cJSON_Delete(object);
+		return NULL;
+	}
+	return object;
+}
+
+/* The same of a device that the module knows; NULL if there is nothing to be had. */
+static cJSON *helper_of(const struct device *d)
+{
+	char disk[16];
+
+	if (!(d->present & DEVICE_HAS(CHUNK)) || d->state != R3MAP_STATE_LIVE)
+		return NULL;
+	snprintf(disk, sizeof(disk), "r3map%" PRIu32, d->index);
+	return helper_ask(disk, &(struct error){ 0 });
+}
+
+/* A number that it tells; 0 if it does not. */
+static uint64_t helper_number(const cJSON *helper, const char *name)
+{
+	const cJSON *item = cJSON_GetObjectItemCaseSensitive(helper, name);
+
+	return cJSON_IsNumber(item) && item->valuedouble > 0 && item->valuedouble < 0x1p63 ?
+		       (uint64_t)item->valuedouble : 0;
+}
+
+static const char *helper_text(const cJSON *helper, const char *name)
+{
+	const char *text =
+		cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(helper, name));
+
+	return text ? text : "";
+}
+
+/* --- in words ----------------------------------------------------------------------------- */
+
+static void show_pull(const cJSON *helper, bool all_local)
+{
+	const char *pull = helper_text(helper, "pull");
+	uint64_t rate = helper_number(helper, "pull_rate");
+	char a[32], b[SIZE_TEXT];
+
+	if (!*pull)
+		return;
+	printf("  pull         ");
+	if (!strcmp(pull, "paused"))
+		printf("paused since %s: only what is asked for is fetched",
+		       show_time(helper_number(helper, "pull_paused_ms"), a));
+	else if (!strcmp(pull, "off"))
+		printf("off: only what is asked for is fetched");
+	else if (all_local)
+		printf("done");
+	else
+		printf("%s", pull);
+	if (rate)
+		printf(", %s a second at most", size_format(rate, b));
+	putchar('\n');
+}
+
+static void show_counters(const uint64_t *counters, uint64_t told)
+{
+	const uint64_t found = counters[R3MAP_A_COUNTER_HITS] + counters[R3MAP_A_COUNTER_MISSES];
+	char part[32];
+
+	printf("  counters\n");
+	for (unsigned int i = 0; i < __R3MAP_A_COUNTER_MAX; i++) {
+		if (!(told & (1ULL << i)))
+			continue;
+		printf("    %-18s %" PRIu64, device_counter_name(i), counters[i]);
+		if (found && (i == R3MAP_A_COUNTER_HITS || i == R3MAP_A_COUNTER_MISSES ||
+			      i == R3MAP_A_COUNTER_DEMANDS || i == R3MAP_A_COUNTER_COALESCED))
+			printf(" (%s)", show_part(counters[i], found, part));
+		putchar('\n');
+	}
+}
+
+static void show_managed(const struct device *d, const cJSON *helper)
 {
 	char a[SIZE_TEXT], b[SIZE_TEXT], c[32];
 
@@ -117,22 +215,25 @@ static void show_managed(const struct device *d)
 	printf("  local        %s of %s, %s", size_format(d->local, a), size_format(d->size, b),
 	       show_part(d->local, d->size, c));
 	if (d->dirty)
-		printf("; %s %s to be written back\n", size_format(d->dirty, a),
+		printf("; %s (%s) %s to be written back\n", size_format(d->dirty, a),
+		       show_part(d->dirty, d->size, c),
 		       d->state == R3MAP_STATE_LIVE ? "are" : "wait for a helper");
 	else
 		printf("; nothing is to be written back\n");
+	show_pull(helper, d->local >= d->size);
 }
 
-static int show_text(const struct device *d)
+static int show_text(const struct device *d, const cJSON *helper)
 {
 	char a[SIZE_TEXT], b[SIZE_TEXT], c[SIZE_TEXT], e[SIZE_TEXT];
+	uint64_t told = 0;
 
 	printf("/dev/r3map%" PRIu32 "\n", d->index);
 	printf("  backend      %s\n", d->backend);
 	printf("  size         %s (%" PRIu64 " bytes)\n", size_format(d->size, a), d->size);
 	show_state(d);
 	if (d->present & DEVICE_HAS(CHUNK))
-		show_managed(d);
+		show_managed(d, helper);
 	show_flags(d);
 	printf("  generation   %" PRIu64 "\n", d->generation);
 	printf("  blocks       logical %s, physical %s, io_min %s, io_opt %s\n",
@@ -148,12 +249,60 @@ static int show_text(const struct device *d)
 	       size_format(d->memory, b));
 	printf("  now          %" PRIu32 " in flight, %" PRIu32 " waiting, open %" PRIu32 " time%s\n",
 	       d->in_flight, d->waiting, d->openers, d->openers == 1 ? "" : "s");
-	printf("  counters\n");
 	for (unsigned int i = 0; i < __R3MAP_A_COUNTER_MAX; i++)
 		if (device_counter_name(i) &&
 		    (i < R3MAP_A_COUNTER_HITS || (d->present & DEVICE_HAS(CHUNK))))
-			printf("    %-18s %" PRIu64 "\n", device_counter_name(i), d->counters[i]);
+			told |= 1ULL << i;
+	show_counters(d->counters, told);
 	return fflush(stdout) == EOF ? -errno : 0;
+}
+
+/* All that module and helper tell, on one level. */
+static int show_json(const struct device *device, cJSON *helper)
+{
+	cJSON *object = device_json(device), *item;
+
+	cJSON_DeleteItemFromObjectCaseSensitive(helper, "latency");
+	while (object && helper && (item = cJSON_DetachItemFromArray(helper, 0)))
+		cJSON_AddItemToObject(object, item->string, item);
+	return json_print(object, false);
+}
+
+/* --- what takes how long ------------------------------------------------------------------ */
+
+static int latency_show(const char *path, cJSON *latency, bool json, struct error *error)
+{
+	int err;
+
+	if (json)
+		return json_print(cJSON_Duplicate(latency, true), false);
+	printf("%s\n", path);
+	err = latency_print(latency);
+	if (err)
+		return error_set(error, err, "what is told of %s makes no sense: is its helper of another version?",
+				 path);
+	return fflush(stdout) == EOF ? -errno : 0;
+}
+
+/* The module knows of the bios, the helper of what it does in the background. */
+static int show_latency(struct control *control, const struct device *device, cJSON *helper,
+			bool json, struct error *error)
+{
+	cJSON *latency = cJSON_CreateObject(), *item, *more;
+	char path[32];
+	int err;
+
+	if (!latency)
+		return error_set(error, -ENOMEM, "out of memory");
+	err = device_latency(control, device->index, latency, error);
+	more = cJSON_GetObjectItemCaseSensitive(helper, "latency");
+	while (!err && more && (item = cJSON_DetachItemFromArray(more, 0)))
+		cJSON_AddItemToObject(latency, item->string, item);
+	snprintf(path, sizeof(path), "/dev/r3map%" PRIu32, device->index);
+	if (!err)
+		err = latency_show(path, latency, json, error);
+	cJSON_Delete(latency);
+	return err;
 }
 
 static int show_map(struct control *control, const struct device *device, bool json,
@@ -173,8 +322,9 @@ static int show_map(struct control *control, const struct device *device, bool j
 static int show_watch(struct control *control, struct device *device, struct error *error)
 {
 	const uint64_t generation = device->generation;
-	char more[SIZE_TEXT + 64], a[SIZE_TEXT];
+	char more[SIZE_TEXT + 96], a[SIZE_TEXT];
 	struct progress progress;
+	cJSON *helper;
 	int err = 0;
 
 	progress_init(&progress, stdout);
@@ -186,6 +336,11 @@ static int show_watch(struct control *control, struct device *device, struct err
 		if (device->state != R3MAP_STATE_LIVE)
 			snprintf(more + strlen(more), sizeof(more) - strlen(more), "; it is %s",
 				 device_state_name(device->state));
+		helper = helper_of(device);
+		if (!strcmp(helper_text(helper, "pull"), "paused"))
+			snprintf(more + strlen(more), sizeof(more) - strlen(more),
+				 "; the pull is paused");
+		cJSON_Delete(helper);
 		progress_show(&progress, device->local, device->size, loop_now(), more);
 		if (device->local >= device->size && !device->dirty)
 			break;
@@ -198,44 +353,84 @@ static int show_watch(struct control *control, struct device *device, struct err
 	return err;
 }
 
-/* A device that the module does not know, /dev/nbdN: what its helper tells, a fact a line. */
+/* --- a device that the module does not know ------------------------------------------------ */
+
+/* In the words of show_text(), as far as its helper knows. */
+static int other_text(const char *path, const cJSON *helper)
+{
+	const cJSON *told = cJSON_GetObjectItemCaseSensitive(helper, "counters");
+	struct device d = { .state = R3MAP_STATE_LIVE };
+	uint64_t counters = 0;
+	char a[SIZE_TEXT];
+
+	d.size = helper_number(helper, "size");
+	d.chunk = (uint32_t)helper_number(helper, "chunk");
+	d.flush = device_flush_find(helper_text(helper, "flush"));
+	d.local = helper_number(helper, "local");
+	d.dirty = helper_number(helper, "dirty");
+	printf("%s\n", path);
+	printf("  backend      %s\n", helper_text(helper, "backend"));
+	printf("  size         %s (%" PRIu64 " bytes)\n", size_format(d.size, a), d.size);
+	printf("  state        helper (pid %" PRIu64 ") serves it through the kernel's NBD client, %" PRIu64 " connection%s\n",
+	       helper_number(helper, "helper_pid"), helper_number(helper, "connections"),
+	       helper_number(helper, "connections") == 1 ? "" : "s");
+	if (!d.chunk)
+		return 0;
+	show_managed(&d, helper);
+	for (unsigned int i = 0; i < __R3MAP_A_COUNTER_MAX; i++) {
+		const char *name = device_counter_name(i);
+
+		if (!name || !cJSON_HasObjectItem(told, name))
+			continue;
+		d.counters[i] = helper_number(told, name);
+		counters |= 1ULL << i;
+	}
+	show_counters(d.counters, counters);
+	return 0;
+}
+
 static int show_other(uint32_t index, const struct show_options *options, struct error *error)
 {
-	char answer[4096];
-	cJSON *object, *fact;
-	int err = door_ask(index, DOOR_SHOW, SHOW_TIMEOUT, answer, sizeof(answer), error);
+	char disk[16], path[32];
+	cJSON *helper, *latency;
+	int err;
 
-	if (err)
-		return err;
-	if (options->json)
-		return puts(answer) == EOF || fflush(stdout) == EOF ? -errno : 0;
-	object = cJSON_Parse(answer);
-	if (!object)
-		return error_set(error, -EBADMSG,
-				 "what the helper of /dev/nbd%" PRIu32 " tells makes no sense: is it of another version?",
-				 index);
-	printf("/dev/nbd%" PRIu32 "\n", index);
-	cJSON_ArrayForEach(fact, object) {
-		if (cJSON_IsString(fact) && strcmp(fact->string, "device"))
-			printf("  %-12s %s\n", fact->string, fact->valuestring);
-		else if (cJSON_IsNumber(fact))
-			printf("  %-12s %.0f\n", fact->string, fact->valuedouble);
-	}
-	cJSON_Delete(object);
-	return fflush(stdout) == EOF ? -errno : 0;
+	snprintf(disk, sizeof(disk), "nbd%" PRIu32, index);
+	snprintf(path, sizeof(path), "/dev/nbd%" PRIu32, index);
+	helper = helper_ask(disk, error);
+	if (!helper)
+		return error->code;
+	latency = cJSON_DetachItemFromObjectCaseSensitive(helper, "latency");
+	if (options->latency && !latency)
+		err = error_set(error, -EOPNOTSUPP, "%s is not managed: the kernel's NBD client measures nothing",
+				path);
+	else if (options->latency)
+		err = latency_show(path, latency, options->json, error);
+	else if (options->json)
+		err = json_print(cJSON_Duplicate(helper, true), false);
+	else
+		err = other_text(path, helper);
+	cJSON_Delete(latency);
+	cJSON_Delete(helper);
+	return err ? err : fflush(stdout) == EOF ? -errno : 0;
 }
 
 static int show_run(const void *settings, int argc, char **argv, struct error *error)
 {
 	const struct show_options *options = settings;
 	struct control *control;
+	cJSON *helper = NULL;
 	struct device device;
 	uint32_t index;
 	int err;
 
 	(void)argc;
-	if (options->watch && (options->json || options->map)) {
-		error_set(error, -EINVAL, "--watch is for people: leave out --json and --map");
+	if (options->watch && (options->json || options->map || options->latency)) {
+		error_set(error, -EINVAL, "--watch is for people: leave out --json, --latency and --map");
+		return EXIT_USAGE;
+	}
+	if (options->map && options->latency) {
+		error_set(error, -EINVAL, "give --latency or --map, one at a time");
 		return EXIT_USAGE;
 	}
 	if (door_names(argv[0], &index) && (options->map || options->watch)) {
@@ -258,7 +453,12 @@ static int show_run(const void *settings, int argc, char **argv, struct error *e
 	else if (!err && options->watch)
 		err = show_watch(control, &device, error);
 	else if (!err)
-		err = options->json ? json_print(device_json(&device), false) : show_text(&device);
+		helper = helper_of(&device);
+	if (!err && options->latency)
+		err = show_latency(control, &device, helper, options->json, error);
+	else if (!err && !options->map && !options->watch)
+		err = options->json ? show_json(&device, helper) : show_text(&device, helper);
+	cJSON_Delete(helper);
 	control_close(control);
 	return err;
 }

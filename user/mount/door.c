@@ -21,12 +21,12 @@
 
 #define FOLDER		"/run/r3map"
 #define BACKLOG		8
-#define LINE_BYTES	16	/* of a word with its newline */
-#define ANSWER_BYTES	4096
+#define LINE_BYTES	64	/* of all that is asked, with its newline */
 #define MS		1000000ULL	/* ns */
 
 static const char *const words[DOOR_WORDS] = {
 	[DOOR_SHOW] = "show", [DOOR_SYNC] = "sync", [DOOR_UMOUNT] = "umount", [DOOR_FORCE] = "force",
+	[DOOR_PULL] = "pull", [DOOR_RATE] = "rate",
 };
 
 struct caller {
@@ -42,9 +42,10 @@ struct door {
 	struct loop_source source;	/* listens */
 	struct loop *loop;
 	struct caller *callers;
-	void (*asked)(void *data, enum door_word word);
+	door_asked *asked;
 	void *data;
 	char path[64];
+	ino_t inode;			/* of @path */
 };
 
 static void door_path(const char *disk, char path[64])
@@ -66,15 +67,16 @@ static void caller_free(struct caller *caller)
 	free(caller);
 }
 
-/* The word that a whole line is. DOOR_WORDS: none. */
-static enum door_word line_word(const char *line, size_t length)
+/* The word at the start of @line, and behind it *@argument. DOOR_WORDS: none. */
+static enum door_word line_word(const char *line, const char **argument)
 {
+	size_t length = strcspn(line, " ");
 	unsigned int i;
 
 	for (i = 0; i < DOOR_WORDS; i++)
-		if (strlen(words[i]) + 1 == length && !memcmp(line, words[i], length - 1) &&
-		    line[length - 1] == '\n')
+		if (strlen(words[i]) == length && !memcmp(line, words[i], length))
 			break;
+	*argument = line + length + (line[length] == ' ');
 	return (enum door_word)i;
 }
 
@@ -82,7 +84,9 @@ static void caller_ready(struct loop_source *source, uint32_t events)
 {
 	struct caller *caller = (struct caller *)source;	/* its first member */
 	struct door *door = caller->door;
+	const char *argument;
 	ssize_t got;
+	char *end;
 
 	(void)events;
 	got = read(source->fd, caller->line + caller->used, LINE_BYTES - caller->used);
@@ -94,10 +98,16 @@ static void caller_ready(struct loop_source *source, uint32_t events)
 		return;
 	}
 	caller->used += (size_t)got;
-	caller->word = line_word(caller->line, caller->used);
+	end = memchr(caller->line, '\n', caller->used);
+	if (!end && caller->used < LINE_BYTES)
+		return;
+	if (end && end == caller->line + caller->used - 1) {
+		*end = '\0';
+		caller->word = line_word(caller->line, &argument);
+	}
 	if (caller->word != DOOR_WORDS)
-		door->asked(door->data, caller->word);
-	else if (caller->used == LINE_BYTES || memchr(caller->line, '\n', caller->used))
+		door->asked(door->data, caller->word, argument);
+	else
 		caller_free(caller);
 }
 
@@ -139,10 +149,11 @@ static int door_bind(int fd, const char *path)
 	return 0;
 }
 
-int door_open(struct loop *loop, const char *disk, void (*asked)(void *data, enum door_word word),
-	      void *data, struct door **out, struct error *error)
+int door_open(struct loop *loop, const char *disk, door_asked *asked, void *data,
+	      struct door **out, struct error *error)
 {
 	struct door *door = calloc(1, sizeof(*door));
+	struct stat stat = { 0 };
 	int err;
 
 	if (!door)
@@ -157,24 +168,30 @@ int door_open(struct loop *loop, const char *disk, void (*asked)(void *data, enu
 	if (!err)
 		err = loop_add(loop, &door->source, EPOLLIN);
 	if (err) {
-		error_set(error, err, "cannot listen on %s, where r3map umount and sync would ask: %s",
+		error_set(error, err, "cannot listen on %s, where r3map show, set, sync and umount would ask: %s",
 			  door->path, strerror(-err));
 		if (door->source.fd >= 0)
 			close(door->source.fd);
 		free(door);
 		return err;
 	}
+	if (!lstat(door->path, &stat))
+		door->inode = stat.st_ino;
 	*out = door;
 	return 0;
 }
 
 void door_close(struct door *door)
 {
+	struct stat stat;
+
 	if (!door)
 		return;
 	while (door->callers)
 		caller_free(door->callers);
-	unlink(door->path);
+	/* The device is gone, so another one may have its number, and a door there, by now. */
+	if (!lstat(door->path, &stat) && stat.st_ino == door->inode)
+		unlink(door->path);
 	loop_remove(door->loop, &door->source);
 	close(door->source.fd);
 	free(door);
@@ -183,10 +200,12 @@ void door_close(struct door *door)
 void door_answer(struct door *door, enum door_word word, int code, const char *text)
 {
 	struct caller *caller, *next;
-	char line[ANSWER_BYTES];
+	char line[DOOR_ANSWER];
 	int length = snprintf(line, sizeof(line), "%d %s\n", -code, text);
 	ssize_t sent;
 
+	if (!door)
+		return;
 	if (length >= (int)sizeof(line))
 		length = sizeof(line) - 1;
 	for (caller = door->callers; caller; caller = next) {
@@ -214,9 +233,10 @@ bool door_names(const char *text, uint32_t *index)
 	return true;
 }
 
-static int door_connect(const struct sockaddr_un *address, uint32_t index, int *out,
+static int door_connect(const struct sockaddr_un *address, const char *disk, int *out,
 			struct error *error)
 {
+	const bool known = strncmp(disk, "nbd", 3);	/* to the module */
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int err;
 
@@ -228,15 +248,18 @@ static int door_connect(const struct sockaddr_un *address, uint32_t index, int *
 	}
 	err = -errno;
 	close(fd);
+	if (err == -ENOENT && known)
+		return error_set(error, err, "the helper of /dev/%s cannot be asked: it listens on no %s",
+				 disk, address->sun_path);
 	if (err == -ENOENT)
 		return error_set(error, err,
-				 "/dev/nbd%" PRIu32 " is no device of r3map: that would be one of r3map mount --via nbd",
-				 index);
+				 "/dev/%s is no device of r3map: that would be one of r3map mount --via nbd",
+				 disk);
 	if (err == -ECONNREFUSED)
-		return error_set(error, err, "the helper of /dev/nbd%" PRIu32 " is gone: r3map umount removes the device",
-				 index);
-	return error_set(error, err, "cannot ask the helper of /dev/nbd%" PRIu32 ": %s%s", index,
-			 strerror(-err), err == -EACCES ? ", run it as root" : "");
+		return error_set(error, err, "the helper of /dev/%s is gone: %s", disk,
+				 known ? "see 'r3map show'" : "r3map umount removes the device");
+	return error_set(error, err, "cannot ask the helper of /dev/%s: %s%s", disk, strerror(-err),
+			 err == -EACCES ? ", run it as root" : "");
 }
 
 /* Reads until the helper has said all. Returns how much it is, or a negative errno. */
@@ -262,51 +285,66 @@ static ssize_t door_read(int fd, uint64_t deadline, char *text, size_t size)
 	return (ssize_t)used;
 }
 
-static int door_listen(int fd, uint32_t index, uint64_t deadline, char *answer, size_t size,
+static int door_listen(int fd, const char *disk, uint64_t deadline, char **answer,
 		       struct error *error)
 {
-	char text[ANSWER_BYTES], *rest;
+	char text[DOOR_ANSWER], *rest;
 	ssize_t got = door_read(fd, deadline, text, sizeof(text));
 	long code;
 
 	if (got == -ETIMEDOUT)
 		return error_set(error, -ETIMEDOUT,
-				 "the helper of /dev/nbd%" PRIu32 " is not done yet: 'r3map show' tells what is left to be written back, --timeout waits longer",
-				 index);
+				 "the helper of /dev/%s is not done yet: 'r3map show' tells what is left to be written back, --timeout waits longer",
+				 disk);
 	if (got <= 0)
-		return error_set(error, -EPIPE, "the helper of /dev/nbd%" PRIu32 " has ended without an answer",
-				 index);
+		return error_set(error, -EPIPE, "the helper of /dev/%s has ended without an answer",
+				 disk);
 	text[strcspn(text, "\n")] = '\0';
 	code = strtol(text, &rest, 10);
 	rest += *rest == ' ';
 	if (code)
 		return error_set(error, -(int)code, "%s", rest);
-	snprintf(answer, size, "%s", rest);
-	return 0;
+	*answer = strdup(rest);
+	return *answer ? 0 : error_set(error, -ENOMEM, "out of memory");
+}
+
+int door_ask_disk(const char *disk, enum door_word word, const char *argument,
+		  uint32_t timeout_ms, char **answer, struct error *error)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const uint64_t deadline = loop_now() + timeout_ms * MS;
+	char path[64], line[LINE_BYTES];
+	int fd = -1, err;
+
+	door_path(disk, path);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	err = door_connect(&address, disk, &fd, error);
+	if (err)
+		return err;
+	snprintf(line, sizeof(line), "%s%s%s\n", words[word], argument ? " " : "",
+		 argument ? argument : "");
+	if (send(fd, line, strlen(line), MSG_NOSIGNAL) < 0)
+		err = error_set(error, -errno, "cannot ask the helper of /dev/%s: %s", disk,
+				strerror(errno));
+	else
+		err = door_listen(fd, disk, deadline, answer, error);
+	close(fd);
+	return err;
 }
 
 int door_ask(uint32_t index, enum door_word word, uint32_t timeout_ms, char *answer, size_t size,
 	     struct error *error)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	const uint64_t deadline = loop_now() + timeout_ms * MS;
-	char disk[16], path[64], line[LINE_BYTES];
-	int fd = -1, err;
+	char disk[16], *text;
+	int err;
 
 	snprintf(disk, sizeof(disk), "nbd%" PRIu32, index);
-	door_path(disk, path);
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-	err = door_connect(&address, index, &fd, error);
+	err = door_ask_disk(disk, word, NULL, timeout_ms, &text, error);
 	if (err)
 		return err;
-	snprintf(line, sizeof(line), "%s\n", words[word]);
-	if (send(fd, line, strlen(line), MSG_NOSIGNAL) < 0)
-		err = error_set(error, -errno, "cannot ask the helper of /dev/nbd%" PRIu32 ": %s",
-				index, strerror(errno));
-	else
-		err = door_listen(fd, index, deadline, answer, size, error);
-	close(fd);
-	return err;
+	snprintf(answer, size, "%s", text);
+	free(text);
+	return 0;
 }
 
 void door_forget(uint32_t index)

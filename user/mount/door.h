@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where the helper of a device that the module does not know, /dev/nbdN, can be asked to sync, to
- * unmount or to show: a unix socket, /run/r3map/nbdN, for root. One line comes in, a word; one goes
- * out: an errno, 0 if all is well, and text. Then the connection ends, or at the latest with the
- * helper.
+ * Where a helper can be asked what the module does not know: a unix socket, /run/r3map/r3mapN, for
+ * root. It tells about its pull and push, and is told to change them. The helper of a device of
+ * which the module knows nothing, /dev/nbdN, can also be asked to sync and to unmount it. One line
+ * comes in, a word, and perhaps one more; one goes out: an errno, 0 if all is well, and text. Then
+ * the connection ends, or at the latest with the helper.
  */
 #ifndef R3MAP_MOUNT_DOOR_H
 #define R3MAP_MOUNT_DOOR_H
@@ -15,8 +16,20 @@
 struct error;
 struct loop;
 
-/* What is wanted. */
-enum door_word { DOOR_SHOW, DOOR_SYNC, DOOR_UMOUNT, DOOR_FORCE, DOOR_WORDS };
+/* What is wanted; of the last two there is more to say. */
+enum door_word {
+	DOOR_SHOW,
+	DOOR_SYNC,
+	DOOR_UMOUNT,
+	DOOR_FORCE,
+	DOOR_PULL,		/* "pause" or "run" */
+	DOOR_RATE,		/* bytes a second, 0: no limit */
+	DOOR_WORDS,
+};
+
+#define DOOR_ANSWER	32768	/* bytes of an answer, at most */
+
+typedef void door_asked(void *data, enum door_word word, const char *argument);
 
 /* --- the helper's side, in one loop --- */
 
@@ -24,13 +37,17 @@ struct door;
 
 /*
  * Opens the door of /dev/@disk. @asked: somebody waits with @word; door_answer() tells all of these
- * at a time. 0 or a negative errno with a sentence.
+ * at a time. @argument, what else he says, is "" if it is nothing; one with an argument is to be
+ * answered at once. 0 or a negative errno with a sentence.
  */
-int door_open(struct loop *loop, const char *disk, void (*asked)(void *data, enum door_word word),
-	      void *data, struct door **door, struct error *error);
+int door_open(struct loop *loop, const char *disk, door_asked *asked, void *data,
+	      struct door **door, struct error *error);
 /* @door may be NULL. Nobody who still waits is answered. */
 void door_close(struct door *door);
-/* Tells all who wait with @word; @code: 0 or a negative errno. @text without a newline. */
+/*
+ * Tells all who wait with @word; @code: 0 or a negative errno. @text without a newline. @door may be
+ * NULL.
+ */
 void door_answer(struct door *door, enum door_word word, int code, const char *text);
 
 /* --- the other side --- */
@@ -38,10 +55,13 @@ void door_answer(struct door *door, enum door_word word, int code, const char *t
 /* Is @text the name of such a device, /dev/nbdN or nbdN? Then *@index is N. */
 bool door_names(const char *text, uint32_t *index);
 /*
- * Asks the helper of /dev/nbd@index, and waits up to @timeout_ms. 0, and the text in @answer, cut
- * to @size; or a negative errno with a sentence: -ENOENT: it is no device of r3map; -ECONNREFUSED:
- * its helper is gone; or what the helper says.
+ * Asks the helper of /dev/@disk, and waits up to @timeout_ms. @argument may be NULL. 0, and the text
+ * in *@answer, which is the caller's to free; or a negative errno with a sentence: -ENOENT: it has
+ * no door; -ECONNREFUSED: its helper is gone; or what the helper says.
  */
+int door_ask_disk(const char *disk, enum door_word word, const char *argument,
+		  uint32_t timeout_ms, char **answer, struct error *error);
+/* The same of /dev/nbd@index, the answer cut to @size. -ENOENT: it is no device of r3map. */
 int door_ask(uint32_t index, enum door_word word, uint32_t timeout_ms, char *answer, size_t size,
 	     struct error *error);
 /* The helper is gone: removes what it has left of its door. */

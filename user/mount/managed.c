@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +19,46 @@
 
 #define PUSH_IO	(1u << 20)	/* bytes of one write to the backend */
 
+/* In the first queue's thread. */
+static void managed_changed(struct post_job *job)
+{
+	struct managed *managed =
+		(struct managed *)((char *)job - offsetof(struct managed, changed));
+
+	/* First: what changes from now on sends it again. */
+	atomic_store(&managed->changing, false);
+	if (managed->pull)
+		pull_changed(managed->pull);
+}
+
+static void managed_tell(struct managed *managed)
+{
+	if (!atomic_exchange(&managed->changing, true))
+		post_send(&managed->post, &managed->changed);
+}
+
+void managed_pause(struct managed *managed, bool pause)
+{
+	uint64_t since = atomic_load(&managed->pull_paused);
+
+	/* Paused a second time, it is paused since the first. */
+	if (pause == !!since)
+		return;
+	atomic_store(&managed->pull_paused, pause ? loop_now() : 0);
+	managed_tell(managed);
+}
+
+void managed_rate(struct managed *managed, uint64_t rate)
+{
+	atomic_store(&managed->pull_rate, rate);
+	managed_tell(managed);
+}
+
 int managed_init(struct managed *managed, const struct managed_options *options,
 		 struct backend *backend, uint64_t size, uint32_t chunk, struct error *error)
 {
 	const uint32_t max_io = backend->info.max_io;
+	int err;
 
 	managed->options = options;
 	managed->backend = backend;
@@ -32,7 +69,12 @@ int managed_init(struct managed *managed, const struct managed_options *options,
 		managed->max_io = chunk;
 	managed->record = -1;
 	atomic_init(&managed->missed, UINT64_MAX);
+	atomic_init(&managed->pull_rate, options->pull_rate);
+	managed->changed.run = managed_changed;
 	sem_init(&managed->first, 0, 0);
+	err = post_open(&managed->post);
+	if (err)
+		return error_set(error, err, "cannot make an eventfd: %s", strerror(-err));
 	if (!options->record)
 		return 0;
 	managed->record = open(options->record, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC,
@@ -50,6 +92,9 @@ int managed_start(struct managed *managed, struct loop *loop, struct backend_cha
 
 	managed->loop = loop;
 	managed->channel = channel;
+	err = post_attach(&managed->post, loop);
+	if (err)
+		return error_set(error, err, "cannot wait for work: %s", strerror(-err));
 	err = push_new(managed, &managed->push, error);
 	if (!err && managed->options->pull_workers)
 		err = pull_new(managed, &managed->pull, error);
@@ -66,10 +111,20 @@ void managed_halt(struct managed *managed)
 
 void managed_stop(struct managed *managed)
 {
+	post_detach(&managed->post);
 	pull_free(managed->pull);
 	push_free(managed->push);
 	managed->pull = NULL;
 	managed->push = NULL;
+}
+
+void managed_exit(struct managed *managed)
+{
+	if (managed->record >= 0)
+		close(managed->record);
+	post_close(&managed->post);
+	if (managed->options)
+		sem_destroy(&managed->first);
 }
 
 void managed_broke(struct managed *managed, const struct error *error)

@@ -20,6 +20,8 @@
 #include <stdint.h>
 
 #include "lib/error.h"
+#include "lib/latency.h"
+#include "lib/post.h"
 #include "mount/store.h"
 #include "nl/chunks.h"
 
@@ -36,7 +38,7 @@ struct managed_options {
 	uint32_t push_workers;		/* writes on their way at a time */
 	uint32_t push_interval;		/* ms between pushes; 0: only when asked */
 	uint64_t pull_first;		/* bytes to be there before the device is ready */
-	uint64_t pull_rate;		/* bytes a second; 0: no limit */
+	uint64_t pull_rate;		/* bytes a second, to begin with; 0: no limit */
 	const char *order;		/* see order.h */
 	const char *record;		/* file for the order of the misses, or NULL */
 };
@@ -56,6 +58,13 @@ struct managed {
 	/* Of all threads. */
 	_Atomic uint64_t missed;	/* where the newest FETCH ended; UINT64_MAX: pull.c knows it */
 	sem_t first;			/* posted once: what pull_first asks for is there */
+	_Atomic uint64_t pull_rate;	/* bytes a second; 0: no limit */
+	_Atomic uint64_t pull_paused;	/* ns, CLOCK_MONOTONIC: since when; 0: it runs */
+	struct latency pulls;		/* of a chunk, from its claim until its bytes are here */
+	struct latency pushes;		/* of a row of chunks, from taking it until it is written */
+	struct post post;		/* to the first queue's thread */
+	struct post_job changed;	/* the two above; on its way if @changing */
+	atomic_bool changing;
 
 	/* The first queue's thread's. */
 	struct loop *loop;
@@ -67,11 +76,15 @@ struct managed {
 
 /*
  * Fills in @managed, zeroed, but for the store and whose the chunks are. @size: of the device,
- * @chunk: of its map. 0 or a negative errno with a sentence; @managed->record is the caller's to
- * close if >= 0.
+ * @chunk: of its map. 0 or a negative errno with a sentence; undone by managed_exit(), also after a
+ * failure.
  */
 int managed_init(struct managed *managed, const struct managed_options *options,
 		 struct backend *backend, uint64_t size, uint32_t chunk, struct error *error);
+/* What is there when nothing was pulled yet, and managed_exit() may have: before all others. */
+#define MANAGED_NOTHING	{ .store.fd = -1, .record = -1, .post.wake.fd = -1 }
+/* The store is the caller's. */
+void managed_exit(struct managed *managed);
 /* In the first queue's thread, once its channel is open. 0 or a negative errno with a sentence. */
 int managed_start(struct managed *managed, struct loop *loop, struct backend_channel *channel,
 		  struct error *error);
@@ -86,6 +99,13 @@ void managed_stop(struct managed *managed);
  */
 void managed_broke(struct managed *managed, const struct error *error);
 
+/*
+ * The pull rests, or goes on; no more than @rate bytes a second, 0: no limit. From one other thread.
+ * What is under way comes in.
+ */
+void managed_pause(struct managed *managed, bool pause);
+void managed_rate(struct managed *managed, uint64_t rate);
+
 /* A FETCH has come, in any thread. */
 void managed_missed(struct managed *managed, uint64_t offset, uint32_t length);
 /* A FLUSH request has come: @done(@owner, error) when all that is dirty is at the backend. */
@@ -97,6 +117,8 @@ void managed_flush(struct managed *managed, struct managed_flush *flush);
 
 /* pull.c: fills everything in the background. As managed_start(). */
 int pull_new(struct managed *managed, struct pull **pull, struct error *error);
+/* managed->pull_rate or pull_paused have changed. */
+void pull_changed(struct pull *pull);
 void pull_halt(struct pull *pull);
 void pull_free(struct pull *pull);
 

@@ -17,20 +17,25 @@ struct mapfile {
 	int fd;				/* PATH.map, locked for this mount; -1: none */
 	int store;			/* PATH; -1: none */
 	bool found;			/* they were there: chunk is theirs */
+	const char *path;		/* the caller's */
+	bool made, store_made;		/* the files are new, and no store yet: go with this */
 	uint32_t chunk;			/* bytes */
 	uint64_t region;		/* bytes for each bit of the intents */
 };
 
 /*
  * Opens the store @path of a region of @size bytes of @backend, if it is there, or makes the files, which
- * are empty until mapfile_make(). Locked either way. 0 or a negative errno with a sentence;
- * undone by mapfile_close(), also after a failure.
+ * are empty until mapfile_make(). Files that were never finished are as if they were empty. Locked
+ * either way. 0 or a negative errno with a sentence; undone by mapfile_close(), also after a
+ * failure. That takes away what was made and did not become a store.
  */
 int mapfile_open(struct mapfile *mapfile, const char *path, uint64_t size, const char *backend,
 		 struct error *error);
 /* Those that mapfile_open() has made become a store with chunks of @chunk bytes, on disk. Same. */
 int mapfile_make(struct mapfile *mapfile, const char *path, uint64_t size, uint32_t chunk,
 		 const char *backend, struct error *error);
+/* May the store that was found have what is not at the backend? 0 or a negative errno with a sentence. */
+int mapfile_is_dirty(const struct mapfile *mapfile, uint64_t size, bool *dirty, struct error *error);
 void mapfile_close(struct mapfile *mapfile);
 
 #endif

@@ -21,12 +21,14 @@
 #define LOG_PREFIX "mount: "
 #include "backend/backend.h"
 #include "lib/error.h"
+#include "lib/json.h"
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/notify.h"
 #include "lib/progress.h"
 #include "lib/run.h"
 #include "lib/signals.h"
+#include "mount/door.h"
 #include "mount/holders.h"
 #include "mount/managed.h"
 #include "mount/mapfile.h"
@@ -35,6 +37,7 @@
 #include "mount/parameters.h"
 #include "mount/ready.h"
 #include "mount/reclaim.h"
+#include "mount/tell.h"
 #include "mount/via.h"
 #include "mount/worker.h"
 #include "nl/control.h"
@@ -60,6 +63,7 @@ struct mount {
 	uint32_t workers_used;
 	struct managed managed;		/* if device.chunk is not 0 */
 	struct mapfile mapfile;		/* of a new device with --store */
+	struct door *door;		/* of a managed device; NULL: it could not be opened */
 
 	struct loop *loop;
 	struct loop_source signals, news, child;
@@ -178,7 +182,8 @@ static bool mount_progress(struct mount *m)
 	if (!m->options->progress || !m->device.chunk ||
 	    device_get(m->control, m->device.index, &now, &error))
 		return false;
-	progress_show(&m->progress, now.local, now.size, loop_now(), "");
+	progress_show(&m->progress, now.local, now.size, loop_now(),
+		      atomic_load(&m->managed.pull_paused) ? "; the pull is paused" : "");
 	if (now.local < now.size)
 		return true;
 	progress_end(&m->progress);
@@ -191,6 +196,56 @@ static void mount_look(struct loop_timer *timer)
 
 	if (mount_progress(m))
 		loop_timer_set(m->loop, timer, loop_now() + LOOK);
+}
+
+/* --- what is asked at the door --- */
+
+static char *mount_facts(const struct mount *m)
+{
+	cJSON *object = cJSON_CreateObject(), *latency;
+	char *text = NULL;
+
+	if (object && tell_pull(object, &m->managed)) {
+		latency = cJSON_AddObjectToObject(object, "latency");
+		if (latency && tell_latency(latency, &m->managed))
+			text = cJSON_PrintUnformatted(object);
+	}
+	cJSON_Delete(object);
+	return text;
+}
+
+/* The module knows the rest, and does it. */
+static void mount_asked(void *data, enum door_word word, const char *argument)
+{
+	struct mount *m = data;
+	struct error error = { 0 };
+	char *text;
+	int err;
+
+	switch (word) {
+	case DOOR_SHOW:
+		text = mount_facts(m);
+		door_answer(m->door, word, text ? 0 : -ENOMEM, text ? text : "out of memory");
+		cJSON_free(text);
+		break;
+	case DOOR_PULL:
+	case DOOR_RATE:
+		err = tell_change(&m->managed, word, argument, &error);
+		door_answer(m->door, word, err, error.text);
+		break;
+	default:
+		door_answer(m->door, word, -EOPNOTSUPP, "that is for the module to do");
+	}
+}
+
+/* Without it the device works as well. */
+static void mount_door(struct mount *m)
+{
+	struct error error = { 0 };
+
+	if (m->device.chunk &&
+	    door_open(m->loop, strrchr(m->path, '/') + 1, mount_asked, m, &m->door, &error))
+		log_warn("%s", error.text);
 }
 
 /* --- what wakes the main thread --- */
@@ -281,6 +336,18 @@ static void mount_news(struct loop_source *source, uint32_t events)
 
 /* --- the way up --- */
 
+/* Who only reads would be shown what the backend has not, and could not bring it there. */
+static int mount_store_clean(const struct mount *m, const struct device *in, struct error *error)
+{
+	bool dirty;
+	int err = mapfile_is_dirty(&m->mapfile, in->size, &dirty, error);
+
+	if (!err && dirty)
+		err = error_set(error, -EROFS, "%s has writes that %s has not: mount it once without --read-only",
+				m->options->store, m->backend->name);
+	return err;
+}
+
 /* The files of a store that outlives the mount. */
 static int mount_store_file(struct mount *m, struct device *in, struct error *error)
 {
@@ -291,6 +358,8 @@ static int mount_store_file(struct mount *m, struct device *in, struct error *er
 	err = mapfile_open(mapfile, path, in->size, backend, error);
 	if (!err)
 		err = parameters_managed(m->options, m->backend, mapfile->chunk, in, error);
+	if (!err && mapfile->found && in->flags & R3MAP_DEVICE_READ_ONLY)
+		err = mount_store_clean(m, in, error);
 	if (!err && !mapfile->found)
 		err = mapfile_make(mapfile, path, in->size, in->chunk, backend, error);
 	if (err)
@@ -536,6 +605,7 @@ static int mount_up(struct mount *m, const char *backend, struct error *error)
 	if (err)
 		return error_prefix(error, "cannot start %s", m->path);
 	m->started = true;
+	mount_door(m);
 	err = node_wait(m->path, error);
 	if (!err && m->options->lock && !m->options->recover)
 		err = reclaim_lock(error);
@@ -576,6 +646,8 @@ static void mount_down(struct mount *m, int status, const struct error *error)
 			fprintf(stderr, "r3map: %s\n", error->text);
 		_exit(status);
 	}
+	door_close(m->door);
+	managed_exit(&m->managed);
 	store_close(&m->managed.store);
 	mapfile_close(&m->mapfile);
 	control_close(m->managed.chunks.control);
@@ -594,7 +666,7 @@ int mount_serve(const struct mount_options *options, const char *backend, struct
 	struct mount m = {
 		.options = options,
 		.signals.fd = -1,
-		.managed = { .store.fd = -1, .record = -1 },
+		.managed = MANAGED_NOTHING,
 		.mapfile = { .fd = -1, .store = -1 },
 	};
 	int pipe = -1, log = -1;

@@ -29,6 +29,17 @@ void pace_init(struct pace *pace, uint32_t most, uint64_t rate, uint64_t now)
 	};
 }
 
+void pace_set_rate(struct pace *pace, uint64_t rate, uint64_t now)
+{
+	if (pace->rate)
+		pace_wait(pace, now);	/* what the old rate gave until now */
+	else
+		pace->filled = now;
+	if (!rate || pace->bytes > 0)
+		pace->bytes = 0;
+	pace->rate = rate;
+}
+
 uint32_t pace_window(const struct pace *pace)
 {
 	return (uint32_t)pace->window;

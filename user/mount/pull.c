@@ -43,6 +43,7 @@ struct pull_worker {
 	struct pull *pull;
 	struct pull_worker *next;	/* free ones */
 	uint64_t asked;			/* ns */
+	uint64_t claimed;		/* ns */
 };
 
 struct pull {
@@ -66,6 +67,7 @@ struct pull {
 
 	struct chunk_extents claimed;	/* not yet given to a worker */
 	unsigned int claim;		/* the next of them */
+	uint64_t claimed_at;		/* ns */
 
 	struct chunk_news filled;
 	struct chunk_news failed;
@@ -148,6 +150,7 @@ static void worker_done(struct backend_io *io, int error)
 	if (error) {
 		pull_failed(pull, "read", io->offset, io->length, error);
 	} else {
+		latency_note(&pull->managed->pulls, loop_now() - worker->claimed);
 		store_trim(&pull->managed->store, io->offset, io->length);
 		if (chunk_news_add(&pull->filled, io->offset, io->length))
 			pull_tell(pull, &pull->filled, 0);
@@ -167,6 +170,7 @@ static void pull_read(struct pull *pull, uint64_t offset, uint32_t length)
 	pull->free = worker->next;
 	pull->busy++;
 	worker->asked = loop_now();
+	worker->claimed = pull->claimed_at;
 	pace_spend(&pull->pace, length);
 	worker->io.op = BACKEND_READ;
 	worker->io.flags = 0;
@@ -224,6 +228,7 @@ static void pull_claim(struct pull *pull)
 	if (!pull->piece.zero && idle < max)
 		max = idle;
 	pull->claim = 0;
+	pull->claimed_at = loop_now();
 	if (chunks_claim(&m->chunks, pull->piece.offset, left, max, &pull->claimed, &error))
 		return pull_give_up(pull, &error);
 	pull->piece.offset = pull->claimed.next;
@@ -304,7 +309,8 @@ static bool pull_step(struct pull *pull)
 {
 	uint64_t wait;
 
-	if (!pull_spread(pull))
+	/* What has been claimed goes on: somebody may wait for it. */
+	if (!pull_spread(pull) || atomic_load(&pull->managed->pull_paused))
 		return false;
 	if (pull->piece.offset < pull->piece.end) {
 		if (!pull->piece.zero) {
@@ -397,6 +403,12 @@ int pull_new(struct managed *managed, struct pull **out, struct error *error)
 		return error_set(error, -ENOMEM, "out of memory");
 	pull_again(pull);
 	return 0;
+}
+
+void pull_changed(struct pull *pull)
+{
+	pace_set_rate(&pull->pace, atomic_load(&pull->managed->pull_rate), loop_now());
+	pull_again(pull);
 }
 
 void pull_halt(struct pull *pull)

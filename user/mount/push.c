@@ -32,6 +32,7 @@ struct push_worker {
 	struct backend_io io;
 	struct push *push;
 	struct push_worker *next;	/* free ones */
+	uint64_t taken;			/* ns */
 };
 
 struct push {
@@ -49,6 +50,7 @@ struct push {
 	int error;			/* the first of this sweep */
 	struct chunk_extents taken;	/* not yet given to a worker */
 	unsigned int take;		/* the next of them */
+	uint64_t taken_at;		/* ns */
 	struct chunk_news done;
 	struct chunk_news failed;
 
@@ -115,6 +117,8 @@ static void worker_done(struct backend_io *io, int error)
 	push->busy--;
 	if (push->over)
 		return;
+	if (!error)
+		latency_note(&push->managed->pushes, loop_now() - worker->taken);
 	if (error) {
 		if (!push->told_error)
 			log_warn("cannot write %" PRIu32 " bytes at %" PRIu64 " back: %s; they are kept, and tried again",
@@ -143,6 +147,7 @@ static uint32_t push_write(struct push *push, uint64_t offset, uint32_t length)
 
 	push->free = worker->next;
 	push->busy++;
+	worker->taken = push->taken_at;
 	worker->io.flags = 0;
 	worker->io.offset = offset;
 	worker->io.length = length;
@@ -187,6 +192,7 @@ static void push_take(struct push *push)
 	if (!m->backend->info.waits && max > TAKE_DIRECT)
 		max = TAKE_DIRECT;
 	push->take = 0;
+	push->taken_at = loop_now();
 	if (chunks_take(&m->chunks, push->offset, m->size - push->offset, max, &push->taken, &error))
 		return push_give_up(push, &error);
 	push->offset = push->taken.next;

@@ -23,6 +23,7 @@
 #include "backend/backend.h"
 #include "chunk/pipeline.h"
 #include "chunk/stage.h"
+#include "chunk/synced.h"
 #include "lib/error.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -39,6 +40,7 @@
 #include "mount/ready.h"
 #include "mount/reclaim.h"
 #include "mount/store.h"
+#include "mount/tell.h"
 #include "mount/via.h"
 #include "nl/control.h"
 #include "nl/device.h"
@@ -367,6 +369,47 @@ static void via_lost(struct loop_source *source, uint32_t events)
 	via_unmount_begin(v);
 }
 
+/* The names are those of the module's counters. */
+static bool via_counters(cJSON *object, const struct pipeline_facts *facts)
+{
+	const struct synced_counts *counts = facts->counts;
+	const struct {
+		unsigned int counter;
+		uint64_t number;
+	} list[] = {
+		{ R3MAP_A_COUNTER_READS, counts->op[BACKEND_READ] },
+		{ R3MAP_A_COUNTER_READ_BYTES, counts->bytes[BACKEND_READ] },
+		{ R3MAP_A_COUNTER_WRITES, counts->op[BACKEND_WRITE] },
+		{ R3MAP_A_COUNTER_WRITE_BYTES, counts->bytes[BACKEND_WRITE] },
+		{ R3MAP_A_COUNTER_DISCARDS, counts->op[BACKEND_DISCARD] },
+		{ R3MAP_A_COUNTER_ZEROES, counts->op[BACKEND_WRITE_ZEROES] },
+		{ R3MAP_A_COUNTER_ERRORS, counts->errors },
+		{ R3MAP_A_COUNTER_HITS, counts->hits },
+		{ R3MAP_A_COUNTER_MISSES, counts->misses },
+		{ R3MAP_A_COUNTER_DEMANDS, latency_count(&counts->demanded) },
+		{ R3MAP_A_COUNTER_COALESCED, latency_count(&counts->coalesced) },
+		{ R3MAP_A_COUNTER_FETCHES, counts->fetches },
+		{ R3MAP_A_COUNTER_FETCH_BYTES, counts->fetch_bytes },
+		{ R3MAP_A_COUNTER_FILL_BYTES, counts->fill_bytes },
+		{ R3MAP_A_COUNTER_PUSH_BYTES, facts->push_bytes },
+	};
+
+	object = cJSON_AddObjectToObject(object, "counters");
+	for (unsigned int i = 0; object && i < sizeof(list) / sizeof(list[0]); i++)
+		if (!json_add_u64(object, device_counter_name(list[i].counter), list[i].number))
+			return false;
+	return object;
+}
+
+static bool via_latency(cJSON *object, const struct via *v, const struct synced_counts *counts)
+{
+	object = cJSON_AddObjectToObject(object, "latency");
+	return object && tell_kind(object, "hits", &counts->hit) &&
+	       tell_kind(object, "demands", &counts->demanded) &&
+	       tell_kind(object, "coalesced", &counts->coalesced) &&
+	       tell_latency(object, pipeline_managed(v->pipeline));
+}
+
 static char *via_facts(const struct via *v)
 {
 	cJSON *object = cJSON_CreateObject();
@@ -388,10 +431,8 @@ static char *via_facts(const struct via *v)
 		       cJSON_AddStringToObject(object, "flush", device_flush_name(v->device.flush)) &&
 		       json_add_u64(object, "local", facts.local) &&
 		       json_add_u64(object, "dirty", facts.dirty) &&
-		       json_add_u64(object, "hits", facts.hits) &&
-		       json_add_u64(object, "misses", facts.misses) &&
-		       json_add_u64(object, "fetches", facts.fetches) &&
-		       json_add_u64(object, "fill_bytes", facts.fill_bytes);
+		       tell_pull(object, pipeline_managed(v->pipeline)) &&
+		       via_counters(object, &facts) && via_latency(object, v, facts.counts);
 	}
 	if (well)
 		text = cJSON_PrintUnformatted(object);
@@ -399,7 +440,18 @@ static char *via_facts(const struct via *v)
 	return text;
 }
 
-static void via_asked(void *data, enum door_word word)
+/* The pull is to change. */
+static void via_change(struct via *v, enum door_word word, const char *argument)
+{
+	struct error error = { 0 };
+	int err = v->pipeline ? tell_change(pipeline_managed(v->pipeline), word, argument, &error) :
+				error_set(&error, -EOPNOTSUPP, "%s is not managed: nothing is pulled",
+					  v->path);
+
+	door_answer(v->door, word, err, error.text);
+}
+
+static void via_asked(void *data, enum door_word word, const char *argument)
 {
 	struct via *v = data;
 	char *text;
@@ -422,8 +474,11 @@ static void via_asked(void *data, enum door_word word)
 		if (v->phase == VIA_SERVING)
 			via_unmount_begin(v);
 		break;
-	default:
+	case DOOR_FORCE:
 		via_force(v);
+		break;
+	default:
+		via_change(v, word, argument);
 	}
 }
 

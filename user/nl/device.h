@@ -52,6 +52,8 @@ const char *device_state_name(uint32_t state);		/* "LIVE" */
 const char *device_event_name(uint32_t event);		/* "READY" */
 const char *device_transport_name(uint32_t transport);	/* "shared" */
 const char *device_flush_name(uint32_t flush);		/* "remote" */
+/* The meaning of a flush called @name, or 0. */
+uint32_t device_flush_find(const char *name);
 /* Name of flag bit @bit, "read-only", NULL beyond the last. */
 const char *device_flag_name(unsigned int bit);
 /* Name of counter R3MAP_A_COUNTER_*, "read_bytes", NULL if there is none. */

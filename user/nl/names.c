@@ -78,6 +78,8 @@ static const char *const counter_names[] = {
 	[R3MAP_A_COUNTER_FETCH_BYTES] = "fetch_bytes",
 	[R3MAP_A_COUNTER_FILL_BYTES] = "fill_bytes",
 	[R3MAP_A_COUNTER_PUSH_BYTES] = "push_bytes",
+	[R3MAP_A_COUNTER_DEMANDS] = "demands",
+	[R3MAP_A_COUNTER_COALESCED] = "coalesced",
 };
 _Static_assert(COUNT(counter_names) == __R3MAP_A_COUNTER_MAX, "a name for each counter");
 
@@ -104,6 +106,14 @@ const char *device_transport_name(uint32_t transport)
 const char *device_flush_name(uint32_t flush)
 {
 	return name_of(flush_names, COUNT(flush_names), flush);
+}
+
+uint32_t device_flush_find(const char *name)
+{
+	for (uint32_t i = 0; i < COUNT(flush_names); i++)
+		if (flush_names[i] && !strcmp(flush_names[i], name))
+			return i;
+	return R3MAP_FLUSH_UNSPEC;
 }
 
 const char *device_flag_name(unsigned int bit)
