@@ -48,7 +48,7 @@ static const struct mount_options mount_defaults = {
 	.chunk = MOUNT_AUTO,
 	.flush = MOUNT_FLUSH_REMOTE,
 	.hook_timeout = 20000,
-	.pull_push = { .pull_workers = 64, .push_workers = 32, .push_interval = 5000 },
+	.pull_push = { .pull_workers = 256, .push_workers = 32, .push_interval = 5000 },
 };
 
 #define M(field) OPT(mount_options, field)
@@ -79,7 +79,7 @@ static const struct opt mount_opts[] = {
 	  .words = words_flush,
 	  .help = "with --managed: what fsync means (default: remote, the bytes are at the backend)" },
 	{ OPT_U32, "pull-workers", 0, M(pull_push.pull_workers), .value = "N", .max = 65536,
-	  .help = "with --managed: chunks pulled at a time, at most; 0: pull only what is asked for (default: 64)" },
+	  .help = "with --managed: reads of a pull at a time, at most; 0: pull only what is asked for (default: 256)" },
 	{ OPT_STRING, "order", 0, M(pull_push.order), .value = "sequential|reverse|FILE|-",
 	  .help = "with --managed: what is pulled first; FILE, or - for standard input, has lines OFFSET LENGTH (default: sequential)" },
 	{ OPT_STRING, "record-order", 0, M(pull_push.record), .value = "FILE",
