@@ -23,7 +23,10 @@ DKMS_KERNEL ?=
 BINDIR  := $(DESTDIR)$(PREFIX)/bin
 MANDIR  := $(DESTDIR)$(PREFIX)/share/man
 COMPDIR := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-INCDIR  := $(DESTDIR)$(PREFIX)/include/linux
+INCDIR  := $(DESTDIR)$(PREFIX)/include
+LIBDIR  := $(DESTDIR)$(PREFIX)/lib
+EXDIR   := $(DESTDIR)$(PREFIX)/share/doc/libr3map/examples
+EXAMPLE := $(wildcard user/libr3map/examples/*.c)
 MAN     := $(wildcard Documentation/man/*.[1-8])
 NO_KDIR := no kernel headers in $(KDIR): install linux-headers-$(shell uname -r), or give KDIR=
 # root gets those of the running kernel where Debian has them; whoever gives KDIR= has his own
@@ -62,14 +65,24 @@ vm-shell:
 
 install: user
 	$(INSTALL) -D -m 755 user/r3map $(BINDIR)/r3map
-	$(INSTALL) -D -m 644 uapi/linux/r3map.h $(INCDIR)/r3map.h
+	$(INSTALL) -D -m 644 uapi/linux/r3map.h $(INCDIR)/linux/r3map.h
+	$(INSTALL) -D -m 644 user/libr3map/r3map.h $(INCDIR)/r3map.h
+	$(INSTALL) -D -m 644 user/build/libr3map.so.0 $(LIBDIR)/libr3map.so.0
+	$(INSTALL) -D -m 644 user/build/libr3map.a $(LIBDIR)/libr3map.a
+	ln -sf libr3map.so.0 $(LIBDIR)/libr3map.so
+	$(INSTALL) -d $(LIBDIR)/pkgconfig
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' user/libr3map/libr3map.pc.in \
+		> $(LIBDIR)/pkgconfig/libr3map.pc
+	@for e in $(EXAMPLE); do $(INSTALL) -v -D -m 644 $$e $(EXDIR)/$${e##*/} || exit 1; done
 	@for m in $(MAN); do $(INSTALL) -v -D -m 644 $$m \
 		$(MANDIR)/man$${m##*.}/$${m##*/} || exit 1; done
 	@[ ! -e user/completion/r3map ] || \
 		$(INSTALL) -v -D -m 644 user/completion/r3map $(COMPDIR)/r3map
 
 uninstall:
-	rm -f $(BINDIR)/r3map $(INCDIR)/r3map.h $(COMPDIR)/r3map
+	rm -f $(BINDIR)/r3map $(INCDIR)/linux/r3map.h $(INCDIR)/r3map.h $(COMPDIR)/r3map
+	rm -f $(LIBDIR)/libr3map.so $(LIBDIR)/libr3map.so.0 $(LIBDIR)/libr3map.a \
+		$(LIBDIR)/pkgconfig/libr3map.pc $(EXAMPLE:user/libr3map/examples/%=$(EXDIR)/%)
 	@for m in $(MAN); do rm -fv $(MANDIR)/man$${m##*.}/$${m##*/}; done
 
 dkms-install:
@@ -103,7 +116,7 @@ help:
 	@echo 'make check      all tests; KERNELS="6.1 6.12:2 7.2" CPUS="1 2" TESTS=dev/resize.sh V=1'
 	@echo 'make bench      the comparisons with other block devices, in virtual time'
 	@echo 'make vm-shell   a root shell in the lab with the module loaded; KERNEL=6.12'
-	@echo 'make install    program, man pages, completion, header; DESTDIR= PREFIX=/usr/local'
+	@echo 'make install    program, libr3map, man pages, completion, headers; DESTDIR= PREFIX=/usr/local'
 	@echo 'make uninstall  takes these away again'
 	@echo 'make dkms-install   the module for every kernel this machine gets'
 	@echo 'make style      shellcheck, SPDX lines, whitespace, checkpatch, sparse'

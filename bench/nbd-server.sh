@@ -44,7 +44,7 @@ if [ "$cpus" -gt 1 ] && [ "${BENCH_UNBOUND:-0}" = 0 ]; then
 	client=(taskset -c $((cpus - 2))) server=(taskset -c $((cpus - 1)))
 fi
 if [ "${BENCH_FIRST:-0}" = 1 ]; then
-	client+=(chrt -f 1) server+=(chrt -f 1)
+	client+=(chrt -f 10) server+=(chrt -f 10)
 fi
 
 # server_start NAME COMMAND...: on the socket BENCH_TMP/NAME

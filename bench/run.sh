@@ -121,7 +121,7 @@ run_host()
 	make --no-print-directory -s -C "$top" lib >&2
 	# shellcheck disable=SC2046 # words are meant
 	gcc -std=gnu11 -O2 -Wall -Wextra -pthread -I"$top" -isystem "$R3MAP_TOP/uapi" -o "$load" \
-		"$here/nbd-load.c" "$top/build/libr3map.a" \
+		"$here/nbd-load.c" "$top/build/libprogram.a" \
 		$(pkg-config --libs libnl-3.0 libnl-genl-3.0 liburing libcjson gnutls)
 	BENCH_SUBJECTS=${subjects//,/ } BENCH_CASES=$cases BENCH_REPS=$reps \
 		BENCH_RUNTIME=${runtime}ms BENCH_R3MAP=$program BENCH_UNBOUND=$unbound BENCH_FIRST=$first \

@@ -61,6 +61,8 @@ void r3map_message_describe(struct r3map_desc *desc, struct r3map_request *reque
 		flags |= R3MAP_DESC_REISSUED;
 	if (opf & REQ_SWAP)
 		flags |= R3MAP_DESC_SWAP;
+	if (request->op == R3MAP_OP_FLUSH && !request->bio)
+		flags |= R3MAP_DESC_SYNC;
 	*desc = (struct r3map_desc) {
 		.tag = tag,
 		.op = request->op,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The pace of a pull, against a path of known delay and rate: it fills the path and queues little; it
- * follows a path that changes; a rate limit is kept.
+ * The pace of a pull, against a path of known delay and rate: it fills the path, within few round trips, and
+ * queues little, from the start; it follows a path that changes; a rate limit is kept.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -85,6 +85,32 @@ static void test_fills(void **state)
 		path_run(&path, &pace, 5 * SECOND);
 		assert_in_range(path_share(&path, &pace), 95, 101);
 		assert_in_range(pace_window(&pace), fills, fills + 10);
+	}
+}
+
+/* It doubles: 4, 8, 16, 32, 64 chunks; and what is then too many is seen, and is not for long. */
+static void test_starts(void **state)
+{
+	static const uint64_t delays[] = { 10 * MS, 30 * MS, 100 * MS };
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(delays) / sizeof(delays[0]); i++) {
+		struct path path = { .delay = delays[i], .each = 524288 };
+		uint32_t fills = (uint32_t)(path.delay / path.each) + 1;
+		unsigned int trips = 0;
+		struct pace pace;
+
+		pace_init(&pace, MOST, 0, 0);
+		for (; pace_window(&pace) < fills; trips++) {
+			assert_in_range(trips, 0, 10);
+			path_run(&path, &pace, path.delay);
+		}
+		for (trips = 0; trips < 8; trips++) {
+			assert_in_range(pace_window(&pace), fills - 4, 2 * fills + 8);
+			path_run(&path, &pace, path.delay);
+		}
+		assert_in_range(pace_window(&pace), fills - 4, fills + 10);
+		assert_in_range(path_share(&path, &pace), 95, 101);
 	}
 }
 
@@ -186,6 +212,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fills),
+		cmocka_unit_test(test_starts),
 		cmocka_unit_test(test_most),
 		cmocka_unit_test(test_follows),
 		cmocka_unit_test(test_rate),

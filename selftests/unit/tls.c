@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -737,9 +738,11 @@ static bool flow_update_keys(struct flow *flow)
 	do {
 		half_out = flow->to->stream.tls->unsent;
 		flow_receive(flow);
+		assert_int_equal(tls_writing_give(s), 0);
 		code = gnutls_session_key_update(s->gnutls, GNUTLS_KU_PEER);
 	} while (code == GNUTLS_E_AGAIN);
 	assert_int_equal(code, 0);
+	assert_int_equal(tls_writing_take(s), 0);
 	return half_out;
 }
 
@@ -769,10 +772,8 @@ static void bulk(int wanted)
 			moved |= flow_receive(&flows[1]);
 		}
 		stuck = moved ? 0 : stuck + 1;
-		if (updates && round % 100 == 50) {
-			updates--;
-			half_out += flow_update_keys(&flows[1]);
-		}
+		if (updates && round % 100 == 50)
+			half_out += flow_update_keys(&flows[updates-- % 2]);
 	}
 	assert_int_equal(updates, 0);
 	if (wanted)
@@ -821,6 +822,97 @@ static void bulk_key_update(void **state)
 	calls_psk("alice.psk", NULL);
 	shakes(NULL);
 	bulk(4);
+}
+
+/* With certificates: not all ciphers go with a PSK. */
+static void both_ciphers(const char *priority)
+{
+	const struct tls_files files = {
+		.certificates = in_pki("good"), .priority = priority,
+	};
+
+	serves(&files, true, NULL);
+	calls(&files, true);
+	shakes("localhost");
+}
+
+/* Of records of data, with each cipher, and with one that only the library knows. */
+static void bulk_cipher(const char *name, bool by_library)
+{
+	char priority[128], text[64];
+
+	snprintf(priority, sizeof(priority),
+		 "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+%s", name);
+	both_ciphers(priority);
+	tls_describe(client.stream.tls, text, sizeof(text));
+	says(text, name);
+	assert_int_equal(!client.stream.tls->reading.cipher, by_library);
+	assert_int_equal(!client.stream.tls->writing.cipher, by_library);
+	bulk(0);
+}
+
+static void bulk_aes128(void **state)
+{
+	(void)state;
+	bulk_cipher("AES-128-GCM", false);
+}
+
+static void bulk_aes256(void **state)
+{
+	(void)state;
+	bulk_cipher("AES-256-GCM", false);
+}
+
+static void bulk_chacha20(void **state)
+{
+	(void)state;
+	bulk_cipher("CHACHA20-POLY1305", false);
+}
+
+static void bulk_aes_ccm(void **state)
+{
+	(void)state;
+	bulk_cipher("AES-128-CCM", true);
+}
+
+/* A peer that takes no records of more than a kilobyte gets none. */
+static void bulk_small_records(void **state)
+{
+	(void)state;
+	serves_psk("keys.psk");
+	calls_psk("alice.psk", NULL);
+	session_new(&server, NULL);
+	session_new(&client, NULL);
+	assert_int_equal(0, gnutls_record_set_max_recv_size(client.stream.tls->gnutls, 1024));
+	while (server.code == -EAGAIN || client.code == -EAGAIN) {
+		turn(&client);
+		turn(&server);
+	}
+	assert_int_equal(server.code, 0);
+	assert_int_equal(client.code, 0);
+	bulk(0);
+	assert_int_equal(server.stream.tls->record_most, 1024);
+	assert_int_equal(client.stream.tls->record_most, 16384);
+}
+
+/* The numbers of @from's next record, on both ends. */
+static void number_set(struct end *from, struct end *to, uint64_t number)
+{
+	from->stream.tls->writing.number = number;
+	to->stream.tls->reading.number = number;
+}
+
+/* Keys are changed before they have encrypted more than they may, in either direction. */
+static void bulk_spent_keys(void **state)
+{
+	(void)state;
+	both_ciphers("NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM");
+	number_set(&server, &client, (1 << 24) - 20);
+	number_set(&client, &server, (1 << 24) - 50);
+	bulk(0);
+	assert_true(server.stream.tls->writing.number < 100000);
+	assert_true(client.stream.tls->writing.number < 100000);
+	assert_int_equal(client.stream.tls->writing.number, server.stream.tls->reading.number);
 }
 
 static void both_psk(void)
@@ -1129,6 +1221,7 @@ static void forger_start(struct forger *forger)
 
 	both_psk();
 	gnutls = client.stream.tls->gnutls;
+	assert_int_equal(tls_writing_give(client.stream.tls), 0);
 	assert_int_equal(gnutls_record_get_state(gnutls, 0, &mac, &iv, &key, number), 0);
 	assert_int_equal(iv.size, sizeof(forger->iv));
 	memcpy(forger->iv, iv.data, sizeof(forger->iv));
@@ -1138,14 +1231,17 @@ static void forger_start(struct forger *forger)
 						    &key));
 }
 
-static void forge(struct forger *forger, unsigned char type, const void *data, size_t length)
+/* Makes a record with @padding zeroes behind the data. Returns its length. */
+static size_t forge_at(struct forger *forger, unsigned char *wire, unsigned char type,
+		       const void *data, size_t length, size_t padding)
 {
-	unsigned char plain[16385], wire[5 + sizeof(plain) + 16], nonce[12];
+	unsigned char plain[16384 + 256] = { 0 }, nonce[12];
 	uint64_t number = htobe64(forger->record++);
-	size_t i, sealed = sizeof(wire) - 5;
+	size_t i, sealed = length + 1 + padding + 16;
 
 	memcpy(plain, data, length);
 	plain[length] = type;
+	length += padding;
 	memcpy(nonce, forger->iv, sizeof(nonce));
 	for (i = 0; i < 8; i++)
 		nonce[4 + i] ^= ((unsigned char *)&number)[i];
@@ -1157,7 +1253,20 @@ static void forge(struct forger *forger, unsigned char type, const void *data, s
 	assert_int_equal(0, gnutls_aead_cipher_encrypt(forger->cipher, nonce, sizeof(nonce), wire,
 						       5, 16, plain, length + 1, wire + 5,
 						       &sealed));
-	assert_int_equal(write(client.stream.fd, wire, 5 + sealed), 5 + sealed);
+	return 5 + sealed;
+}
+
+static void forge(struct forger *forger, unsigned char type, const void *data, size_t length)
+{
+	unsigned char wire[RECORD_WIRE_MAX + 16];
+
+	length = forge_at(forger, wire, type, data, length, 0);
+	assert_int_equal(write(client.stream.fd, wire, length), length);
+}
+
+static void forger_end(struct forger *forger)
+{
+	gnutls_aead_cipher_deinit(forger->cipher);
 }
 
 /* An empty record is no end, and many are refused. */
@@ -1177,7 +1286,7 @@ static void empty_records(void **state)
 	for (i = 0; i < 1000 && stream_readv(&server.stream, &iov, 1) == -EAGAIN; i++)
 		forge(&forger, 23, "", 0);
 	assert_int_equal(stream_readv(&server.stream, &iov, 1), -EPROTO);
-	gnutls_aead_cipher_deinit(forger.cipher);
+	forger_end(&forger);
 }
 
 /* A message of 16 MiB after the handshake, alone or among data: it is not collected either. */
@@ -1208,7 +1317,7 @@ static void message_endless(bool among_data)
 			break;
 	}
 	assert_int_equal(got, -EPROTO);
-	gnutls_aead_cipher_deinit(forger.cipher);
+	forger_end(&forger);
 }
 
 static void message_endless_alone(void **state)
@@ -1221,6 +1330,318 @@ static void message_endless_among_data(void **state)
 {
 	(void)state;
 	message_endless(true);
+}
+
+/* Takes what @from has written off the wire. */
+static size_t wire_take(struct end *to, unsigned char *wire, size_t size)
+{
+	size_t length = 0;
+	ssize_t got;
+
+	while (length < size && (got = read(to->stream.fd, wire + length, size - length)) > 0)
+		length += (size_t)got;
+	return length;
+}
+
+static void wire_give(struct end *from, const unsigned char *wire, size_t length)
+{
+	assert_int_equal(write(from->stream.fd, wire, length), length);
+}
+
+/* Records that come a byte at a time are data once they are whole. */
+static void records_cut(void **state)
+{
+	unsigned char wire[2000], word[40];
+	const struct iovec iov = { word, sizeof(word) };
+	size_t length, i, come = 0;
+	ssize_t got;
+
+	(void)state;
+	both_psk();
+	for (i = 0; i < 30; i++)
+		assert_int_equal(put(&client, "0123456789012345678901234567890" + i % 4, i + 1), i + 1);
+	length = wire_take(&server, wire, sizeof(wire));
+	assert_int_equal(length, 30 * RECORD_EXTRA + 30 * 31 / 2);
+	for (i = 0; i < length; i++) {
+		wire_give(&client, wire + i, 1);
+		got = stream_readv(&server.stream, &iov, 1);
+		assert_false(stream_pending(&server.stream));
+		if (got == -EAGAIN)
+			continue;
+		assert_int_equal(got, ++come);
+		assert_memory_equal(word, "0123456789012345678901234567890" + (come - 1) % 4, come);
+	}
+	assert_int_equal(come, 30);
+}
+
+/* Readers of any size get all that there is, and are told when the socket does not know of it. */
+static void records_many(void **state)
+{
+	static const size_t sizes[] = { 1, 3, 28, 100, 4095, 4096, 4097, 4124, 20000, 1 << 20 };
+	static unsigned char wire[200000], landed[50 * 1001];
+	size_t length, at, i, j;
+	ssize_t got;
+
+	(void)state;
+	both_psk();
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		for (j = 0; j < 50; j++) {
+			memset(landed, (int)(i + j), 1001);
+			assert_int_equal(put(&client, landed, 1001), 1001);
+		}
+		length = wire_take(&server, wire, sizeof(wire));
+		wire_give(&client, wire, length);
+		memset(landed, 255, sizeof(landed));
+		for (at = 0; at < sizeof(landed); at += (size_t)got) {
+			const struct iovec iov = { landed + at, sizes[i] };
+			int left;
+
+			got = stream_readv(&server.stream, &iov, 1);
+			assert_true(got > 0 && (size_t)got <= sizes[i]);
+			/* There is more, so one of them has to say so. */
+			assert_int_equal(ioctl(server.stream.fd, FIONREAD, &left), 0);
+			if (at + (size_t)got < sizeof(landed))
+				assert_true(left || stream_pending(&server.stream));
+		}
+		assert_false(stream_pending(&server.stream));
+		assert_int_equal(at, sizeof(landed));
+		for (j = 0; j < 50 * 1001; j++)
+			assert_int_equal(landed[j], (unsigned char)(i + j / 1001));
+	}
+}
+
+/* What is padded is data all the same, up to as much as a record may hold. */
+static void padding(void **state)
+{
+	static unsigned char wire[RECORD_WIRE_MAX + 16];
+	struct forger forger;
+	char word[8];
+	size_t length;
+
+	(void)state;
+	forger_start(&forger);
+	length = forge_at(&forger, wire, 23, "data", 4, 1000);
+	wire_give(&client, wire, length);
+	assert_int_equal(get(&server, word, 8), 4);
+	assert_memory_equal(word, "data", 4);
+	length = forge_at(&forger, wire, 23, "full", 4, 16384 - 4);
+	wire_give(&client, wire, length);
+	assert_int_equal(get(&server, word, 3), 3);
+	assert_int_equal(get(&server, word, 8), 1);
+	/* A byte more than that is too long, though the record is not. */
+	length = forge_at(&forger, wire, 23, "full", 4, 16384 - 3);
+	assert_true(length <= RECORD_WIRE_MAX);
+	wire_give(&client, wire, length);
+	assert_int_equal(get(&server, word, 8), -EPROTO);
+	assert_true(get(&client, word, 8) < 0);
+	assert_int_equal(client.stream.tls->alert, GNUTLS_A_RECORD_OVERFLOW);
+	forger_end(&forger);
+}
+
+/* Padding and nothing else has no type. */
+static void padding_alone(void **state)
+{
+	static unsigned char wire[200];
+	struct forger forger;
+	char word[8];
+	size_t length;
+
+	(void)state;
+	forger_start(&forger);
+	length = forge_at(&forger, wire, 0, "", 0, 99);
+	wire_give(&client, wire, length);
+	assert_true(get(&server, word, 8) < -EAGAIN);
+	forger_end(&forger);
+}
+
+/* A type that nobody knows ends the session. */
+static void type_unknown(void **state)
+{
+	struct forger forger;
+	char word[8];
+
+	(void)state;
+	forger_start(&forger);
+	forge(&forger, 99, "data", 4);
+	assert_int_equal(get(&server, word, 8), -EPROTO);
+	forger_end(&forger);
+}
+
+/*
+ * The client's record @wire, changed or repeated, is refused, the reader's memory is as it was, and
+ * the client is told.
+ */
+static void record_refused(const unsigned char *wire, size_t length)
+{
+	char word[64];
+	size_t i;
+
+	wire_give(&client, wire, length);
+	memset(word, 'x', sizeof(word));
+	assert_int_equal(get(&server, word, sizeof(word)), -EBADMSG);
+	for (i = 0; i < sizeof(word); i++)
+		assert_int_equal(word[i], 'x');
+	assert_int_equal(get(&server, word, 8), -EBADMSG);
+	assert_int_equal(put(&server, word, 8), -EBADMSG);
+	assert_int_equal(get(&client, word, 8), -ECONNRESET);
+	assert_int_equal(client.stream.tls->alert, GNUTLS_A_BAD_RECORD_MAC);
+}
+
+static void record_changed(void **state)
+{
+	unsigned char wire[100];
+	size_t length, i;
+
+	for (i = 5; i < 4 + RECORD_EXTRA; i++) {
+		both_psk();
+		assert_int_equal(put(&client, "data", 4), 4);
+		length = wire_take(&server, wire, sizeof(wire));
+		assert_int_equal(length, 4 + RECORD_EXTRA);
+		wire[i] ^= 1 << i % 8;
+		record_refused(wire, length);
+		teardown(state);
+		assert_int_equal(setup(state), 0);
+	}
+}
+
+static void record_repeated(void **state)
+{
+	unsigned char wire[100];
+	size_t length;
+	char word[8];
+
+	(void)state;
+	both_psk();
+	assert_int_equal(put(&client, "data", 4), 4);
+	length = wire_take(&server, wire, sizeof(wire));
+	wire_give(&client, wire, length);
+	assert_int_equal(get(&server, word, 8), 4);
+	record_refused(wire, length);
+}
+
+/* The second record is lost on the way. */
+static void record_missing(void **state)
+{
+	unsigned char wire[100];
+	size_t length;
+	char word[8];
+
+	(void)state;
+	both_psk();
+	assert_int_equal(put(&client, "one", 3), 3);
+	assert_int_equal(get(&server, word, 8), 3);
+	assert_int_equal(put(&client, "two", 3), 3);
+	wire_take(&server, wire, sizeof(wire));
+	assert_int_equal(put(&client, "three", 5), 5);
+	length = wire_take(&server, wire, sizeof(wire));
+	record_refused(wire, length);
+}
+
+/* What is genuine before a record that is not is read. */
+static void data_before_forged(void **state)
+{
+	unsigned char wire[200];
+	size_t length;
+	char word[8];
+
+	(void)state;
+	both_psk();
+	assert_int_equal(put(&client, "data", 4), 4);
+	length = wire_take(&server, wire, sizeof(wire));
+	memcpy(wire + length, wire, length);
+	wire_give(&client, wire, 2 * length);
+	assert_int_equal(get(&server, word, 8), 4);
+	assert_memory_equal(word, "data", 4);
+	assert_int_equal(get(&server, word, 8), -EBADMSG);
+}
+
+/* A number of a record is not used again: the last one ends the session, on both ends. */
+static void numbers_used_up(void **state)
+{
+	struct forger forger;
+	char word[8];
+
+	(void)state;
+	forger_start(&forger);
+	server.stream.tls->writing.number = UINT64_MAX - 1;
+	client.stream.tls->reading.number = UINT64_MAX - 1;
+	while (put(&server, "data", 4) == 4)
+		assert_int_equal(get(&client, word, 8), 4);
+	assert_int_equal(put(&server, "data", 4), -EIO);
+	server.stream.tls->reading.number = UINT64_MAX;
+	forger.record = UINT64_MAX;
+	forge(&forger, 23, "data", 4);
+	assert_int_equal(get(&server, word, 8), -EPROTO);
+	forger_end(&forger);
+}
+
+/* A message of TLS may come in pieces, and new keys with it. */
+static void message_cut(void **state)
+{
+	struct forger forger;
+	char word[8];
+
+	(void)state;
+	forger_start(&forger);
+	assert_true(server.stream.tls->reading.number > 0);
+	forge(&forger, 22, "\30\0", 2);
+	assert_int_equal(get(&server, word, 8), -EAGAIN);
+	forge(&forger, 22, "\0\1", 2);
+	forge(&forger, 22, "\1", 1);
+	assert_int_equal(get(&server, word, 8), -EAGAIN);
+	assert_int_equal(server.stream.tls->reading.number, 0);
+	/* The old ones are nothing any more. */
+	forge(&forger, 23, "data", 4);
+	assert_int_equal(get(&server, word, 8), -EBADMSG);
+	forger_end(&forger);
+}
+
+/* But not with data in between. */
+static void message_cut_by_data(void **state)
+{
+	struct forger forger;
+	char word[8];
+
+	(void)state;
+	forger_start(&forger);
+	forge(&forger, 22, "\30\0\0", 3);
+	forge(&forger, 23, "data", 4);
+	assert_int_equal(get(&server, word, 8), -EPROTO);
+	assert_int_equal(get(&client, word, 8), -ECONNRESET);
+	assert_int_equal(client.stream.tls->alert, GNUTLS_A_UNEXPECTED_MESSAGE);
+	forger_end(&forger);
+}
+
+/* An end of the server's while records of it are half out waits for nobody and cuts none. */
+static void bye_behind_half_record(void **state)
+{
+	char *data = calloc(1, 1 << 20), word[64];
+	size_t written = 0, come = 0;
+	ssize_t got;
+	int tries;
+
+	(void)state;
+	both_psk();
+	/* From now on records of this size are not the library's. */
+	assert_int_equal(put(&client, data, RECORD_BYTES_MAX), RECORD_BYTES_MAX);
+	while (get(&server, word, sizeof(word)) > 0)
+		;
+	room_little(client.stream.fd);
+	while ((got = put(&client, data, (1 << 20) - written)) > 0)
+		written += (size_t)got;
+	assert_non_null(client.stream.tls->sealed);
+	stream_bye(&client.stream);
+	while ((got = get(&server, word, sizeof(word))) > 0)
+		come += (size_t)got;
+	assert_int_equal(got, -EAGAIN);
+	assert_true(come >= written);
+	for (tries = 0; got && tries < 100; tries++) {
+		stream_bye(&client.stream);
+		while ((got = get(&server, word, sizeof(word))) > 0)
+			come += (size_t)got;
+	}
+	assert_int_equal(got, 0);
+	free(data);
 }
 
 static void renegotiation(void **state)
@@ -1314,6 +1735,12 @@ static const struct CMUnitTest tests[] = {
 	BOTH(bulk_tls13),
 	BOTH(bulk_tls12),
 	BOTH(bulk_key_update),
+	BOTH(bulk_aes128),
+	BOTH(bulk_aes256),
+	BOTH(bulk_chacha20),
+	BOTH(bulk_aes_ccm),
+	BOTH(bulk_small_records),
+	BOTH(bulk_spent_keys),
 	BOTH(pieces_gathered),
 	BOTH(pending_told),
 	BOTH(fewer_bytes_refused),
@@ -1335,6 +1762,19 @@ static const struct CMUnitTest tests[] = {
 	BOTH(empty_records),
 	BOTH(message_endless_alone),
 	BOTH(message_endless_among_data),
+	BOTH(records_cut),
+	BOTH(records_many),
+	BOTH(padding),
+	BOTH(padding_alone),
+	BOTH(type_unknown),
+	BOTH(record_changed),
+	BOTH(record_repeated),
+	BOTH(record_missing),
+	BOTH(data_before_forged),
+	BOTH(numbers_used_up),
+	BOTH(message_cut),
+	BOTH(message_cut_by_data),
+	BOTH(bye_behind_half_record),
 	BOTH(renegotiation),
 	BOTH(peer_gone),
 	BOTH(handshake_waits_for_room),

@@ -119,6 +119,12 @@ void backend_close(struct backend *backend)
 		backend->ops->close(backend);
 }
 
+void backend_listen(struct backend *backend, struct backend_listener *listener)
+{
+	if (backend->ops->listen)
+		backend->ops->listen(backend, listener);
+}
+
 int backend_channel_open(struct backend *backend, struct loop *loop,
 			 struct backend_channel **channel, struct error *error)
 {

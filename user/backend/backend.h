@@ -71,6 +71,14 @@ struct backend_extents {
 	struct backend_extent extent[];
 };
 
+/*
+ * Who wants to know that a server is out of reach. @told: in the thread of a channel whose
+ * connection was lost, or is there again; true and false alternate for each channel.
+ */
+struct backend_listener {
+	void (*told)(struct backend_listener *listener, bool lost);
+};
+
 /* What a region is and can do; filled in by open, constant afterwards. */
 struct backend_info {
 	uint64_t size;			/* bytes */
@@ -151,6 +159,8 @@ struct backend_ops {
 	/* Optional: a batch of submits is over, send what was gathered. */
 	void (*kick)(struct backend_channel *channel);
 
+	/* Optional: see backend_listen(). */
+	void (*listen)(struct backend *backend, struct backend_listener *listener);
 	/* Optional: see backend_map(), which has checked the range. From any thread. */
 	void *(*map)(struct backend *backend, uint64_t offset, uint32_t length);
 };
@@ -158,6 +168,11 @@ struct backend_ops {
 /* Opens @spec, "scheme:rest". Returns 0 or a negative errno with one sentence in @error. */
 int backend_open(const char *spec, struct backend **backend, struct error *error);
 void backend_close(struct backend *backend);
+/*
+ * @listener is told from now on, until the channels are closed; before the first is opened. A
+ * backend without connections tells nothing.
+ */
+void backend_listen(struct backend *backend, struct backend_listener *listener);
 int backend_channel_open(struct backend *backend, struct loop *loop,
 			 struct backend_channel **channel, struct error *error);
 void backend_channel_close(struct backend_channel *channel);

@@ -120,6 +120,7 @@ const struct backend_ops backend_delay = {
 	.help = "for tests: every request waits for TIME before BACKEND gets it",
 	.open = delay_open,
 	.close = wrap_close,
+	.listen = wrap_listen,
 	.channel_open = wrap_channel_open,
 	.channel_close = wrap_channel_close,
 	.submit = delay_submit,

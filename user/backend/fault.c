@@ -291,6 +291,7 @@ const struct backend_ops backend_fault = {
 	.help = "for tests: requests that the options choose fail",
 	.open = fault_open,
 	.close = fault_close,
+	.listen = wrap_listen,
 	.channel_open = wrap_channel_open,
 	.channel_close = wrap_channel_close,
 	.submit = fault_submit,

@@ -31,6 +31,7 @@ struct nbd_backend {
 	struct nbd_wish wish;		/* what the client can do with a connection */
 	struct nbd_export export;
 	struct nbd_unflushed unflushed;
+	struct backend_listener *listener;	/* or NULL */
 	struct stream spare;		/* the connection of open, until a channel takes it */
 	_Atomic bool spare_taken;
 	_Atomic unsigned int channels;
@@ -207,6 +208,7 @@ static int nbd_channel_open(struct backend *backend, struct loop *loop,
 		.reconnect_ms = nbd->uri.reconnect * 1000,
 		.dial = { connect_again, user_leave, nbd },
 		.unflushed = nbd->uri.flush_strict ? &nbd->unflushed : NULL,
+		.listener = nbd->listener,
 	};
 	struct nbd_export export;
 	struct nbd_channel *c;
@@ -244,6 +246,11 @@ uncount:
 	return error_prefix(error, "%s", backend->name), code;
 }
 
+static void nbd_listen(struct backend *backend, struct backend_listener *listener)
+{
+	nbd_from(backend)->listener = listener;
+}
+
 static void nbd_channel_close(struct backend_channel *channel)
 {
 	nbd_client_free(client_of(channel));
@@ -273,6 +280,7 @@ const struct backend_ops backend_ ## symbol = {							\
 	.help = sentence,									\
 	.open = symbol ## _open,								\
 	.close = nbd_close,									\
+	.listen = nbd_listen,									\
 	.channel_open = nbd_channel_open,							\
 	.channel_close = nbd_channel_close,							\
 	.submit = nbd_submit,									\

@@ -104,6 +104,11 @@ void wrap_close(struct backend *backend)
 	free(wrap);
 }
 
+void wrap_listen(struct backend *backend, struct backend_listener *listener)
+{
+	backend_listen(((struct wrap *)backend)->inner, listener);
+}
+
 int wrap_channel_open(struct backend *backend, struct loop *loop,
 		      struct backend_channel **channel, struct error *error)
 {

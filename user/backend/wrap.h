@@ -67,6 +67,7 @@ int wrap_init(struct wrap *wrap, const struct backend_ops *ops, struct backend *
 	      struct error *error);
 /* Closes what is behind, frees the name and @wrap. */
 void wrap_close(struct backend *backend);
+void wrap_listen(struct backend *backend, struct backend_listener *listener);
 
 /* Opens the channel behind, and one of struct wrap_channel before it. */
 int wrap_channel_open(struct backend *backend, struct loop *loop,

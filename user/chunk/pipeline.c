@@ -259,6 +259,7 @@ int pipeline_new(struct backend *backend, const struct pipeline_options *options
 				   options->chunk, error);
 	if (!err) {
 		p->managed.chunks = (struct chunks) { .ops = &map_ops, .map = p };
+		p->managed.hooks = options->hooks;
 		err = store_new(&p->managed.store, options->size, error);
 	}
 	if (!err)

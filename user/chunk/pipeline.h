@@ -17,6 +17,7 @@
 
 struct backend;
 struct error;
+struct hooks;
 struct pipeline;
 struct store;
 struct synced_counts;
@@ -29,6 +30,7 @@ struct pipeline_options {
 	enum pipeline_flush flush;	/* what a FLUSH means */
 	bool read_only;
 	const struct managed_options *managed;	/* borrowed */
+	struct hooks *hooks;		/* told when all is local, or NULL */
 };
 
 struct pipeline_facts {

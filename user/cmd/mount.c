@@ -8,6 +8,7 @@
 #include "backend/backend.h"
 #include "cmd/cmd.h"
 #include "lib/error.h"
+#include "mount/hooks.h"
 #include "mount/mount.h"
 #include "nl/device.h"
 
@@ -46,7 +47,8 @@ static const struct mount_options mount_defaults = {
 	.lock = true,
 	.chunk = MOUNT_AUTO,
 	.flush = MOUNT_FLUSH_REMOTE,
-	.pull_push = { .pull_workers = 64, .push_workers = 32, .push_interval = 5000 },
+	.hook_timeout = 20000,
+	.pull_push = { .pull_workers = 256, .push_workers = 32, .push_interval = 5000 },
 };
 
 #define M(field) OPT(mount_options, field)
@@ -58,6 +60,11 @@ static const struct opt mount_opts[] = {
 	  .help = "go into the background; returns once the device is ready" },
 	{ OPT_STRING, "log", 0, M(log), .value = "FILE",
 	  .help = "with --daemon: append messages to FILE" },
+	{ OPT_LIST, "hook", 0, M(hooks), .value = "EVENT=PROGRAM",
+	  .help = "run PROGRAM by sh at ready, all-local, before-sync, after-sync, lost or recovered; may be repeated" },
+	{ OPT_TIME, "hook-timeout", 0, M(hook_timeout), .value = "TIME", .min = 1,
+	  .max = R3MAP_MAX_TIMEOUT,
+	  .help = "kill a program of --hook that takes longer (default: 20s)" },
 	{ OPT_FLAG, "read-only", 'r', M(read_only), .help = "refuse writes" },
 	{ OPT_CHOICE, "via", 0, M(via), .value = "r3map|nbd", .words = words_via,
 	  .help = "the driver: r3map's, or the kernel's NBD client, to compare with (default: r3map)" },
@@ -72,7 +79,7 @@ static const struct opt mount_opts[] = {
 	  .words = words_flush,
 	  .help = "with --managed: what fsync means (default: remote, the bytes are at the backend)" },
 	{ OPT_U32, "pull-workers", 0, M(pull_push.pull_workers), .value = "N", .max = 65536,
-	  .help = "with --managed: chunks pulled at a time, at most; 0: pull only what is asked for (default: 64)" },
+	  .help = "with --managed: reads of a pull at a time, at most; 0: pull only what is asked for (default: 256)" },
 	{ OPT_STRING, "order", 0, M(pull_push.order), .value = "sequential|reverse|FILE|-",
 	  .help = "with --managed: what is pulled first; FILE, or - for standard input, has lines OFFSET LENGTH (default: sequential)" },
 	{ OPT_STRING, "record-order", 0, M(pull_push.record), .value = "FILE",
@@ -186,6 +193,18 @@ static int mount_run(const void *settings, int argc, char **argv, struct error *
 	if (options->via == MOUNT_VIA_NBD && mount_not_via(options)) {
 		error_set(error, -EINVAL, "%s is for r3map's own driver: leave it out, or --via nbd",
 			  mount_not_via(options));
+		return EXIT_USAGE;
+	}
+	if (hooks_check(&options->hooks, error))
+		return EXIT_USAGE;
+	if (hooks_listed(&options->hooks, HOOK_BEFORE_SYNC) &&
+	    options->via == MOUNT_VIA_R3MAP && options->hook_timeout >= options->timeout) {
+		error_set(error, -EINVAL, "--hook-timeout must be less than --timeout, which a sync must not take longer than: before-sync is a part of it");
+		return EXIT_USAGE;
+	}
+	if (hooks_listed(&options->hooks, HOOK_ALL_LOCAL) &&
+	    ((!options->managed && !options->recover) || !options->pull_push.pull_workers)) {
+		error_set(error, -EINVAL, "--hook all-local is for --managed with --pull-workers: else nothing brings all of the region here");
 		return EXIT_USAGE;
 	}
 	if (options->run && options->daemon) {

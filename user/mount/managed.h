@@ -28,6 +28,7 @@
 struct backend;
 struct backend_channel;
 struct backend_io;
+struct hooks;
 struct loop;
 struct pull;
 struct push;
@@ -54,6 +55,7 @@ struct managed {
 	uint32_t max_io;		/* bytes of the largest request to the backend */
 	int record;			/* descriptor, or -1 */
 	_Atomic bool record_failed;
+	struct hooks *hooks;		/* told when all is local, or NULL */
 
 	/* Of all threads. */
 	_Atomic uint64_t missed;	/* where the newest FETCH ended; UINT64_MAX: pull.c knows it */

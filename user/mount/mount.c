@@ -30,6 +30,7 @@
 #include "lib/signals.h"
 #include "mount/door.h"
 #include "mount/holders.h"
+#include "mount/hooks.h"
 #include "mount/managed.h"
 #include "mount/mapfile.h"
 #include "mount/mount.h"
@@ -64,6 +65,7 @@ struct mount {
 	struct managed managed;		/* if device.chunk is not 0 */
 	struct mapfile mapfile;		/* of a new device with --store */
 	struct door *door;		/* of a managed device; NULL: it could not be opened */
+	struct hooks *hooks;
 
 	struct loop *loop;
 	struct loop_source signals, news, child;
@@ -290,8 +292,12 @@ static void mount_synced(struct mount *m, uint32_t code)
 	m->syncing = 0;
 	if (!code)
 		return mount_delete(m, false);
-	log_error("cannot unmount %s: writing back to %s fails: %s; it is kept and tried again, signal twice to give it up",
-		  m->path, m->backend->name, strerror((int)code));
+	if (code == -HOOK_REFUSED)
+		log_error("cannot unmount %s: a hook, before-sync, refuses it; it is tried again, signal twice to give up what was not written back",
+			  m->path);
+	else
+		log_error("cannot unmount %s: writing back to %s fails: %s; it is kept and tried again, signal twice to give it up",
+			  m->path, m->backend->name, strerror((int)code));
 	mount_retry_in(m, RETRY_SLOW);
 }
 
@@ -401,6 +407,7 @@ static int mount_managed(struct mount *m, struct error *error)
 			   m->device.chunk, error);
 	if (err)
 		return err;
+	managed->hooks = m->hooks;
 	managed->chunks.index = m->device.index;
 	managed->chunks.generation = m->device.generation;
 	managed->chunks.chunk = m->device.chunk;
@@ -487,6 +494,13 @@ static int mount_workers(struct mount *m, struct error *error)
 		worker->managed = m->device.chunk ? &m->managed : NULL;
 		worker->owner = m->loop;
 		worker->queue.fd = -1;
+		worker->post.wake.fd = -1;
+		if (!i && hooks_sync_wanted(m->hooks)) {
+			worker->hooks = m->hooks;
+			err = post_open(&worker->post);
+			if (err)
+				return error_set(error, err, "cannot make an eventfd: %s", strerror(-err));
+		}
 		err = worker_start(worker, error);
 		if (!err)
 			m->workers_used++;
@@ -580,7 +594,12 @@ static int mount_up(struct mount *m, const char *backend, struct error *error)
 		return error_set(error, err, "cannot make an event loop: %s", strerror(-err));
 	err = mount_sources(m, error);
 	if (!err)
-		err = m->options->recover ? mount_attach(m, error) : mount_new(m, error);
+		err = hooks_new(m->loop, &m->options->hooks, m->options->hook_timeout,
+				reclaim_unprotect, &m->hooks, error);
+	if (err)
+		return err;
+	hooks_listen(m->hooks, m->backend);
+	err = m->options->recover ? mount_attach(m, error) : mount_new(m, error);
 	if (err)
 		return err;
 	node_path(m->device.index, m->path);
@@ -648,11 +667,14 @@ static void mount_down(struct mount *m, int status, const struct error *error)
 	}
 	door_close(m->door);
 	managed_exit(&m->managed);
+	for (uint32_t i = 0; i < m->workers_used; i++)
+		post_close(&m->workers[i].post);
 	store_close(&m->managed.store);
 	mapfile_close(&m->mapfile);
 	control_close(m->managed.chunks.control);
 	if (m->backend)
 		backend_close(m->backend);
+	hooks_free(m->hooks);
 	events_close(m->events);
 	control_close(m->control);
 	loop_free(m->loop);
@@ -691,8 +713,10 @@ int mount_serve(const struct mount_options *options, const char *backend, struct
 		m.child.ready = mount_child;
 		err = ready_watch(m.loop, &m.child, error);
 	}
-	if (!err)
+	if (!err) {
 		mount_look(&m.look);
+		hooks_begin(m.hooks, m.path, m.backend->name);
+	}
 	if (err) {
 		/*
 		 * A device that was never started ends with its control socket; one that was would
@@ -707,6 +731,7 @@ int mount_serve(const struct mount_options *options, const char *backend, struct
 		return err;
 	}
 	mount_wait(&m);
+	hooks_end(m.hooks, m.forced || m.error.code);
 	if (m.error.code) {
 		/* No cleaning up: the end of the process is what parks the device, all at once. */
 		log_error("%s; the helper of %s ends", m.error.text, m.path);

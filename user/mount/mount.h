@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/opt.h"
 #include "mount/managed.h"
 
 struct error;
@@ -40,6 +41,8 @@ struct mount_options {
 	const char *recover;	/* the device, or NULL */
 	const char *run;	/* the command, or NULL */
 	const char *log;	/* file for messages of a daemon, or NULL */
+	struct opt_list hooks;	/* EVENT=PROGRAM */
+	uint32_t hook_timeout;	/* ms */
 
 	bool managed;
 	uint32_t chunk;		/* bytes, or MOUNT_AUTO */

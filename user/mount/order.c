@@ -238,6 +238,19 @@ bool order_next(struct order *order, struct range *range)
 	return true;
 }
 
+void order_return(struct order *order, const struct range *range)
+{
+	if (order->next) {
+		order->ranges[--order->next] = *range;
+	} else if (order_add(order, range->from, range->to - range->from)) {
+		memmove(order->ranges + 1, order->ranges,
+			(order->used - 1) * sizeof(*order->ranges));
+		order->ranges[0] = *range;
+	} else {
+		order->whole = true;
+	}
+}
+
 void order_again(struct order *order)
 {
 	order->whole = true;

@@ -30,6 +30,10 @@ void order_close(struct order *order);
 
 /* The next range, within the region. False: there is none now; the last one is the whole region. */
 bool order_next(struct order *order, struct range *range);
+/*
+ * @range, which was taken and not begun, comes before the rest of its list again.
+ */
+void order_return(struct order *order, const struct range *range);
 /* All of the region comes again, once everything else has. */
 void order_again(struct order *order);
 /* A reader goes on from @offset: that comes first now. */

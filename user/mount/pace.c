@@ -11,13 +11,18 @@
 #define GROW		(1.0 / 32)	/* of the window, in the time of a chunk */
 #define QUEUED_FEW	3.0		/* chunks in queues: below this the window grows */
 #define QUEUED_MANY	6.0		/* above it shrinks */
+#define START_AHEAD	2.0		/* at the start: times what came in the time of a chunk */
+#define RATE_BETTER	1.25		/* a round that is so much better is worth the next */
+#define ROUNDS_FLAT	2u		/* that are not, and the start is over */
+#define ROUND_QUEUED	1.25		/* or one of them, if even its first chunk took so long */
 
 void pace_init(struct pace *pace, uint32_t most, uint64_t rate, uint64_t now)
 {
 	*pace = (struct pace) {
 		.most = most,
 		.window = most < WINDOW_FIRST ? most : WINDOW_FIRST,
-		.slow_start = true,
+		.starting = true,
+		.round = now,
 		.period_end = now + PERIOD,
 		.rate = rate,
 		.filled = now,
@@ -56,22 +61,66 @@ static void base_note(struct pace *pace, uint64_t took, uint64_t now)
 		pace->base = took;
 }
 
+/* As many as arrive in the shortest time, and those that may be queued. */
+static void start_over(struct pace *pace)
+{
+	pace->starting = false;
+	pace->window = pace->rate_best * (double)pace->base + QUEUED_FEW;
+}
+
+/* A round is over, which began at pace->round. */
+static void round_over(struct pace *pace, uint64_t now)
+{
+	double rate = pace->round_arrived / (double)(now - pace->round);
+
+	if (rate >= RATE_BETTER * pace->rate_best) {
+		pace->rounds_flat = 0;
+	} else if (++pace->rounds_flat == ROUNDS_FLAT ||
+		   (double)pace->round_least > ROUND_QUEUED * (double)pace->base) {
+		start_over(pace);
+	}
+	if (rate > pace->rate_best)
+		pace->rate_best = rate;
+	pace->round = now;
+	pace->round_arrived = 0;
+	pace->round_least = 0;
+}
+
+/* Once for each chunk: in the time of one, the window doubles, but not far ahead of the rate. */
+static void start_note(struct pace *pace, uint64_t asked, uint64_t took, uint64_t now,
+		       bool window_full)
+{
+	double ahead = START_AHEAD * pace->rate_best * (double)pace->base;
+
+	pace->round_arrived++;
+	if (!pace->round_least || took < pace->round_least)
+		pace->round_least = took;
+	if (window_full && pace->window < WINDOW_FIRST + ahead)
+		pace->window += 1.0;
+	if (asked >= pace->round && now > pace->round)
+		round_over(pace, now);
+}
+
+/* Once for each chunk: in the time of one, the window grows by a small part, or shrinks by one. */
+static void steady_note(struct pace *pace, uint64_t took, bool window_full)
+{
+	double queued = pace->window * (1.0 - (double)pace->base / (double)took);
+
+	if (queued > QUEUED_MANY)
+		pace->window -= 1.0 / pace->window;
+	else if (queued < QUEUED_FEW && window_full)
+		pace->window += GROW + 1.0 / pace->window;
+}
+
 void pace_arrived(struct pace *pace, uint64_t asked, uint64_t now, bool window_full)
 {
 	uint64_t took = now > asked ? now - asked : 1;
-	double queued;
 
 	base_note(pace, took, now);
-	queued = pace->window * (1.0 - (double)pace->base / (double)took);
-	if (queued > QUEUED_MANY) {
-		pace->slow_start = false;
-		pace->window -= 1.0 / pace->window;
-	} else if (queued < QUEUED_FEW && window_full) {
-		/* Once for each chunk: in the time of one, it doubles, or grows by a small part. */
-		pace->window += pace->slow_start ? 1.0 : GROW + 1.0 / pace->window;
-	} else if (queued >= QUEUED_FEW) {
-		pace->slow_start = false;
-	}
+	if (pace->starting)
+		start_note(pace, asked, took, now, window_full);
+	else
+		steady_note(pace, took, window_full);
 	if (pace->window > pace->most)
 		pace->window = pace->most;
 	if (pace->window < WINDOW_LEAST)

@@ -3,7 +3,11 @@
  * How many chunks a pull has on their way: as many as fill the path to the backend, and few more. What
  * waits in queues on the way would keep what a reader asks for waiting behind it.
  *
- * By delay, as TCP Vegas does it (Brakmo, O'Malley, Peterson: TCP Vegas, SIGCOMM 1994): from the
+ * At the start the window doubles in each round trip, as long as that brings more: the transport below
+ * begins slowly itself, so delay says nothing yet about the path, but the rate does. A round in which it did
+ * not grow is the end of that, and what then was too many is not asked for again.
+ *
+ * Then by delay, as TCP Vegas does it (Brakmo, O'Malley, Peterson: TCP Vegas, SIGCOMM 1994): from the
  * shortest time that a chunk took lately, and the time that it takes now, follows how many of those
  * on their way are queued. A rate limit, if there is one, is a bucket of bytes.
  *
@@ -18,7 +22,12 @@
 struct pace {
 	uint32_t most;			/* chunks */
 	double window;			/* chunks */
-	bool slow_start;
+	bool starting;
+	uint64_t round;			/* ns: when the round began; one asked for later ends it */
+	uint32_t round_arrived;		/* chunks */
+	uint64_t round_least;		/* ns: the shortest time in it; 0: none */
+	double rate_best;		/* chunks a ns, of the best round of the start */
+	unsigned int rounds_flat;	/* that were hardly better, one after the other */
 	uint64_t base;			/* ns: the shortest of this and the last period; 0: unknown */
 	uint64_t base_next;		/* ns: the shortest of this period */
 	uint64_t period_end;		/* ns, CLOCK_MONOTONIC */

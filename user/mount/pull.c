@@ -3,7 +3,7 @@
  * The background pull of a managed mount. See managed.h.
  *
  * It takes one range after the other, in the order that order.h gives, and all of the region in the end.
- * A range goes piece by piece: the backend tells which pieces are data and which are zeroes;
+ * A range goes piece by piece: the backend tells which pieces are data and which are zeroes (looks.h);
  * chunks of data are claimed as the pace (pace.h) allows, read into the store and filled; chunks of
  * zeroes are claimed and filled at once. What a bio asks for meanwhile is fetched beside it, and is
  * passed over here. When two bios in a row miss chunks that follow each other, somebody reads there, and
@@ -23,32 +23,28 @@
 #include "lib/error.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "mount/hooks.h"
+#include "mount/looks.h"
 #include "mount/managed.h"
 #include "mount/order.h"
 #include "mount/pace.h"
 
-#define PIECES		64u		/* extents of the backend asked for at a time */
-#define PIECE_LOOK	(1u << 30)	/* bytes that are asked about at a time */
 #define STEPS_ROUND	8u		/* of one round */
 #define CLAIM_DIRECT	(256u << 10)	/* bytes of one claim from a backend that never waits */
 #define RETRY_FIRST	1000000000ULL	/* ns until a pass that left something is followed by another */
 #define RETRY_MOST	30000000000ULL
+#define READ_LEAST	(64u << 10)	/* bytes of one read, if there are so many next to each other */
 #define FOLLOW_GAP	(2u << 20)	/* bytes between two misses of one reader, at most */
 #define FOLLOW_AHEAD	(32u << 20)	/* bytes that the pull may be before it already */
+#define FOLLOW_BEHIND	(2u << 20)	/* and behind it: it is there soon */
 
-/* A chunk on its way. */
+/* Chunks on their way, next to each other. */
 struct pull_worker {
 	struct backend_io io;
 	struct pull *pull;
 	struct pull_worker *next;	/* free ones */
 	uint64_t asked;			/* ns */
 	uint64_t claimed;		/* ns */
-};
-
-/* A part of a range: whole chunks, of data or of zeroes. */
-struct piece {
-	uint64_t offset, end;
-	bool zero;
 };
 
 struct pull {
@@ -66,14 +62,9 @@ struct pull {
 	struct loop_timer paced;	/* the rate limit allows more */
 	uint64_t missed;		/* where the last bio's misses ended */
 
-	struct range range;		/* what is being pulled now: whole chunks */
-	struct piece piece;		/* of it */
-	uint64_t pieces_end;		/* where the last piece ended */
-	uint64_t known;			/* how far the backend has told about the range */
-	bool looking;			/* @look is with the backend */
-	struct backend_io look;
-	struct backend_extents *extents;	/* PIECES of them, what is left of the answer */
-	unsigned int extent;		/* the next of them */
+	struct looks *looks;
+	struct piece piece;		/* what is being pulled now */
+	uint32_t unit;			/* bytes of a read, at most: whole chunks */
 
 	struct chunk_extents claimed;	/* not yet given to a worker */
 	unsigned int claim;		/* the next of them */
@@ -168,7 +159,7 @@ static void worker_done(struct backend_io *io, int error)
 	pull_again(pull);
 }
 
-/* One claimed chunk to one free worker. */
+/* Claimed chunks to one free worker. */
 static void pull_read(struct pull *pull, uint64_t offset, uint32_t length)
 {
 	struct pull_worker *worker = pull->free;
@@ -195,7 +186,7 @@ static bool pull_spread(struct pull *pull)
 {
 	while (pull->claim < pull->claimed.count) {
 		struct r3map_extent *extent = &pull->claimed.extent[pull->claim];
-		uint32_t length = pull->managed->chunk;
+		uint32_t length = pull->unit;
 
 		if (!pull->free)
 			return false;
@@ -230,7 +221,7 @@ static void pull_claim(struct pull *pull)
 {
 	struct managed *m = pull->managed;
 	uint64_t left = pull->piece.end - pull->piece.offset, max = left;
-	uint64_t idle = (uint64_t)(pace_window(&pull->pace) - pull->busy) * m->chunk;
+	uint64_t idle = (uint64_t)(pace_window(&pull->pace) - pull->busy) * pull->unit;
 	struct error error = { 0 };
 
 	if (!m->backend->info.waits && idle > CLAIM_DIRECT)
@@ -246,120 +237,36 @@ static void pull_claim(struct pull *pull)
 
 /* --- pieces ------------------------------------------------------------------------------- */
 
-static void look_done(struct backend_io *io, int error)
-{
-	struct pull *pull = (struct pull *)((char *)io - offsetof(struct pull, look));
-
-	pull->looking = false;
-	pull->extent = 0;
-	if (error) {	/* then all of it may be data */
-		pull->extents->used = 1;
-		pull->extents->extent[0] =
-			(struct backend_extent) { .length = io->length, .flags = 0 };
-	}
-	pull_again(pull);
-}
-
-/* Asks the backend about the next part of the range. */
-static void pull_look(struct pull *pull)
-{
-	struct managed *m = pull->managed;
-	uint64_t left = pull->range.to - pull->known;
-
-	pull->looking = true;
-	pull->extents->room = PIECES;
-	pull->extents->used = 0;
-	pull->look.op = BACKEND_EXTENTS;
-	pull->look.flags = 0;
-	pull->look.offset = pull->known;
-	pull->look.length = left < PIECE_LOOK ? (uint32_t)left : PIECE_LOOK;
-	pull->look.buf = NULL;
-	pull->look.extents = pull->extents;
-	backend_submit(m->channel, &pull->look);
-}
-
-/* Whole chunks that end at @end, or at the end of the range. False: there are none. */
-static bool piece_set(struct pull *pull, uint64_t end, bool zero)
-{
-	if (end > pull->range.to)
-		end = pull->range.to;
-	if (end <= pull->pieces_end)
-		return false;
-	pull->piece = (struct piece) { pull->pieces_end, end, zero };
-	pull->pieces_end = end;
-	return true;
-}
-
-/*
- * The next piece from the backend's answer, right behind the last one. A chunk that is zeroes in
- * part is data. False: there is none; ask for more.
- */
-static bool pull_next_piece(struct pull *pull)
-{
-	const uint64_t mask = pull->managed->chunk - 1, size = pull->managed->size;
-
-	while (pull->extent < pull->extents->used) {
-		const struct backend_extent *extent = &pull->extents->extent[pull->extent];
-		bool zero = extent->flags & BACKEND_EXTENT_ZERO;
-		uint64_t end = pull->known + extent->length;
-
-		/* What lies before the first whole chunk of zeroes. */
-		if (zero && piece_set(pull, (pull->known + mask) & ~mask, false))
-			return true;
-		pull->known = end;
-		pull->extent++;
-		if (zero && end < size)
-			end &= ~mask;
-		else
-			end = (end + mask) & ~mask;
-		if (piece_set(pull, end, zero))
-			return true;
-	}
-	return pull->known >= pull->range.to && piece_set(pull, pull->range.to, false);
-}
-
-/* --- ranges ------------------------------------------------------------------------------- */
-
-/* The next range, in whole chunks. False: there is none. */
-static bool pull_next_range(struct pull *pull)
-{
-	const uint64_t mask = pull->managed->chunk - 1;
-	struct range *range = &pull->range;
-
-	if (!order_next(pull->order, range))
-		return false;
-	range->from &= ~mask;
-	range->to = (range->to + mask) & ~mask;
-	if (range->to > pull->managed->size)
-		range->to = pull->managed->size;
-	pull->piece = (struct piece) { range->from, range->from, false };
-	pull->pieces_end = range->from;
-	pull->known = range->from;
-	pull->extents->used = 0;
-	pull->extent = 0;
-	return true;
-}
-
 /* Something comes before what is left of this range; that comes with the whole region in the end. */
 static void pull_drop_range(struct pull *pull)
 {
-	pull->range.to = pull->pieces_end;
 	pull->piece.end = pull->piece.offset;
-	pull->extent = pull->extents->used;
-	order_again(pull->order);
+	looks_drop(pull->looks);
+}
+
+static void pull_answered(void *data)
+{
+	pull_again(data);
 }
 
 /* Does somebody read where the pull is not? */
 static void pull_follow(struct pull *pull)
 {
 	uint64_t missed = atomic_exchange(&pull->managed->missed, UINT64_MAX), before = pull->missed;
+	uint64_t at = pull->piece.offset;
 
 	if (missed == UINT64_MAX)
 		return;
 	pull->missed = missed;
-	if (missed <= before || missed - before > FOLLOW_GAP ||
-	    (pull->pieces_end >= missed && pull->pieces_end - missed < FOLLOW_AHEAD))
+	if (missed <= before || missed - before > FOLLOW_GAP)
 		return;
+	if (at >= missed ? at - missed < FOLLOW_AHEAD : missed - at < FOLLOW_BEHIND)
+		return;
+	if (at < missed && missed < pull->piece.end) {	/* it is known what lies there */
+		pull->piece.offset = missed;
+		order_again(pull->order);
+		return;
+	}
 	order_follow(pull->order, missed);
 	pull_drop_range(pull);
 }
@@ -388,6 +295,7 @@ static void pull_pass_over(struct pull *pull)
 		return pull_give_up(pull, &error);
 	if (local >= m->size) {
 		log_info("everything is local");
+		hooks_all_local(m->hooks);
 		pull->over = true;
 		pull_first_told(pull);
 		return;
@@ -404,7 +312,7 @@ static bool pull_step(struct pull *pull)
 	uint64_t wait;
 
 	/* What has been claimed goes on: somebody may wait for it. */
-	if (!pull_spread(pull) || pull->looking || atomic_load(&pull->managed->pull_paused))
+	if (!pull_spread(pull) || atomic_load(&pull->managed->pull_paused))
 		return false;
 	if (pull->piece.offset < pull->piece.end) {
 		if (!pull->piece.zero) {
@@ -421,18 +329,17 @@ static bool pull_step(struct pull *pull)
 			pull_zero(pull);
 		return true;
 	}
-	if (pull_next_piece(pull))
+	switch (looks_next(pull->looks, &pull->piece)) {
+	case LOOKS_PIECE:
 		return true;
-	if (pull->known < pull->range.to) {
-		pull_look(pull);
-		return true;
-	}
-	if (!pull_next_range(pull)) {
-		if (!pull->busy && !pull->retry.deadline)
-			pull_pass_over(pull);
+	case LOOKS_WAIT:
 		return false;
+	case LOOKS_NONE:
+		break;
 	}
-	return true;
+	if (!pull->busy && !pull->retry.deadline)
+		pull_pass_over(pull);
+	return false;
 }
 
 static void pull_round(struct loop_task *task)
@@ -454,8 +361,8 @@ static void pull_more(void *data)
 {
 	struct pull *pull = data;
 
-	if (!pull->over && pull->range.to == pull->managed->size)
-		pull_drop_range(pull);
+	if (!pull->over && looks_yield(pull->looks))
+		pull->piece.end = pull->piece.offset;
 	pull_again(pull);
 }
 
@@ -472,10 +379,11 @@ int pull_new(struct managed *managed, struct pull **out, struct error *error)
 	pull->task.run = pull_round;
 	pull->retry.fire = pull_retry;
 	pull->retry_in = RETRY_FIRST;
-	pull->look.done = look_done;
-	pull->extents = calloc(1, sizeof(*pull->extents) + PIECES * sizeof(struct backend_extent));
+	pull->unit = managed->chunk > READ_LEAST ? managed->chunk : READ_LEAST;
+	if (pull->unit > managed->max_io)
+		pull->unit = managed->max_io & ~(managed->chunk - 1);
 	pull->workers = calloc(workers, sizeof(*pull->workers));
-	if (!pull->extents || !pull->workers)
+	if (!pull->workers)
 		return error_set(error, -ENOMEM, "out of memory for %" PRIu32 " pull workers: give fewer",
 				 workers);
 	for (uint32_t i = workers; i-- > 0;) {
@@ -491,6 +399,10 @@ int pull_new(struct managed *managed, struct pull **out, struct error *error)
 			 &pull->order, error);
 	if (err)
 		return err;
+	pull->looks = looks_new(managed->channel, pull->order, managed->size, managed->chunk,
+				pull_answered, pull);
+	if (!pull->looks)
+		return error_set(error, -ENOMEM, "out of memory");
 	pull_again(pull);
 	return 0;
 }
@@ -513,8 +425,8 @@ void pull_free(struct pull *pull)
 	loop_task_cancel(pull->managed->loop, &pull->task);
 	loop_timer_cancel(pull->managed->loop, &pull->retry);
 	loop_timer_cancel(pull->managed->loop, &pull->paced);
+	looks_free(pull->looks);
 	order_close(pull->order);
 	free(pull->workers);
-	free(pull->extents);
 	free(pull);
 }

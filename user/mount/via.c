@@ -34,6 +34,7 @@
 #include "lib/signals.h"
 #include "mount/door.h"
 #include "mount/holders.h"
+#include "mount/hooks.h"
 #include "mount/mount.h"
 #include "mount/node.h"
 #include "mount/parameters.h"
@@ -103,6 +104,7 @@ struct via {
 
 	enum via_phase phase;
 	bool signalled;			/* a signal or the command's end wants it unmounted */
+	bool forced;
 	bool told_busy;
 	uint64_t unmount_since;		/* ns */
 	uint64_t signal_last;		/* ns */
@@ -114,6 +116,9 @@ struct via {
 	bool waiting;
 	int result;
 	bool sync_wanted, sync_served;	/* of r3map sync: the next, or this one */
+	struct hooks *hooks;
+	struct hook_sync entering;	/* what is waited for is a sync, and this what they answer */
+	bool inside;			/* and hear of its end */
 	struct error error;		/* why it must end; code 0: nothing wrong */
 };
 
@@ -142,6 +147,39 @@ static void via_ask(struct via *v, void (*ask)(struct pipeline *pipeline,
 	ask(v->pipeline, &v->wait);
 }
 
+static void via_answered(struct post_job *job);
+
+/* The hooks have answered. */
+static void via_go(struct hook_sync *entering, int error)
+{
+	struct via *v = (struct via *)((char *)entering - offsetof(struct via, entering));
+
+	v->inside = !error;
+	v->result = error;
+	if (error || !v->pipeline)	/* without one, a flush did it already */
+		via_answered(&v->answer);
+	else
+		via_ask(v, pipeline_sync);
+}
+
+/* A sync that hooks are to hear of. */
+static void via_enter(struct via *v)
+{
+	if (!hooks_sync_wanted(v->hooks)) {
+		via_ask(v, pipeline_sync);
+		return;
+	}
+	v->waiting = true;
+	hooks_sync_enter(v->hooks, &v->entering);
+}
+
+/* Why the last one failed. */
+static const char *via_why(const struct via *v)
+{
+	return v->result == HOOK_REFUSED ? "a hook, before-sync, refuses it: the helper's log says more" :
+	       strerror(-v->result);
+}
+
 /* For r3map sync, unless an unmount is under way, which does more. */
 static void via_sync(struct via *v)
 {
@@ -149,7 +187,7 @@ static void via_sync(struct via *v)
 		return;
 	v->sync_wanted = false;
 	v->sync_served = true;
-	via_ask(v, pipeline_sync);
+	via_enter(v);
 }
 
 /* --- unmounting --------------------------------------------------------------------------- */
@@ -220,6 +258,8 @@ static bool via_is_busy(struct via *v)
 /* As far as it goes; what is waited for comes back here. */
 static void via_unmount(struct via *v)
 {
+	struct pipeline_facts facts;
+
 	if (v->phase == VIA_OVER || v->waiting)	/* via_answered() comes */
 		return;
 	if (via_is_busy(v))
@@ -229,7 +269,11 @@ static void via_unmount(struct via *v)
 		return;
 	}
 	v->phase = VIA_SYNCING;
-	via_ask(v, pipeline_sync);
+	pipeline_facts(v->pipeline, &facts);
+	if (facts.dirty)
+		via_enter(v);
+	else
+		via_ask(v, pipeline_sync);
 }
 
 static void via_unmount_begin(struct via *v)
@@ -249,6 +293,7 @@ static void via_force(struct via *v)
 
 	if (v->phase == VIA_OVER)
 		return;
+	v->forced = true;
 	if (v->pipeline)
 		pipeline_facts(v->pipeline, &facts);
 	if (facts.dirty)
@@ -257,19 +302,19 @@ static void via_force(struct via *v)
 	via_disconnect(v);
 }
 
-static void via_unmount_failed(struct via *v, int code)
+static void via_unmount_failed(struct via *v)
 {
 	char why[512];
 
 	snprintf(why, sizeof(why),
-		 "cannot unmount %s without losing what was written (--force does): writing back to %s fails: %s",
-		 v->path, v->region->name, strerror(-code));
-	via_refuse(v, code, why);
+		 "cannot unmount %s without losing what was written (--force does), bringing it to %s fails: %s",
+		 v->path, v->region->name, via_why(v));
+	via_refuse(v, v->result, why);
 	/* Without a device nobody else can ask. */
 	if (!v->signalled && v->connected)
 		return;
-	log_error("cannot unmount %s: writing back to %s fails: %s; it is kept and tried again, signal twice to give it up",
-		  v->path, v->region->name, strerror(-code));
+	log_error("cannot unmount %s, since what was written cannot be brought to %s: %s; it is kept and tried again, signal twice to give it up",
+		  v->path, v->region->name, via_why(v));
 	via_retry_in(v, RETRY_SLOW);
 }
 
@@ -280,11 +325,14 @@ static void via_answered(struct post_job *job)
 	char why[512];
 
 	v->waiting = false;
+	if (v->inside)
+		hooks_sync_leave(v->hooks, v->result);
+	v->inside = false;
 	if (v->sync_served) {
 		v->sync_served = false;
 		snprintf(why, sizeof(why),
 			 "cannot bring %s to its backend: %s; what was written is kept, try again",
-			 v->path, strerror(-v->result));
+			 v->path, via_why(v));
 		/* Some may have come too late for this one: after another, all are told. */
 		if (!v->sync_wanted || v->result)
 			door_answer(v->door, DOOR_SYNC, v->result, v->result ? why : "");
@@ -299,7 +347,7 @@ static void via_answered(struct post_job *job)
 	if (v->phase == VIA_OVER)
 		return;
 	if (v->result) {
-		via_unmount_failed(v, v->result);
+		via_unmount_failed(v);
 	} else if (v->phase == VIA_SYNCING) {
 		v->phase = VIA_SETTLING;
 		via_ask(v, pipeline_settle);
@@ -463,7 +511,7 @@ static void via_asked(void *data, enum door_word word, const char *argument)
 		cJSON_free(text);
 		break;
 	case DOOR_SYNC:
-		if (!v->pipeline) {	/* a flush did it already */
+		if (!v->pipeline && !hooks_sync_wanted(v->hooks)) {	/* a flush did it already */
 			door_answer(v->door, word, 0, "");
 			break;
 		}
@@ -494,6 +542,7 @@ static int via_region(struct via *v, struct backend *backend, struct error *erro
 			 PIPELINE_FLUSH_NONE,
 		.read_only = options->read_only,
 		.managed = &options->pull_push,
+		.hooks = v->hooks,
 	};
 	int err;
 
@@ -613,13 +662,8 @@ static int via_connect(struct via *v, struct error *error)
 /* The backend comes first, so that a mistake in its name is told even where there is no module. */
 static int via_open(struct via *v, const char *spec, struct error *error)
 {
-	struct backend *backend;
-	int err = backend_open(spec, &backend, error);
+	int err = backend_open(spec, &v->region, error);
 
-	if (!err)
-		err = via_region(v, backend, error);
-	if (!err)
-		err = knbd_open(&v->control, error);
 	if (err)
 		return err;
 	err = loop_new(&v->loop);
@@ -628,6 +672,17 @@ static int via_open(struct via *v, const char *spec, struct error *error)
 	err = post_attach(&v->post, v->loop);
 	if (err)
 		return error_set(error, err, "cannot wait for answers: %s", strerror(-err));
+	err = hooks_new(v->loop, &v->options->hooks, v->options->hook_timeout, reclaim_unprotect,
+			&v->hooks, error);
+	if (err)
+		return err;
+	hooks_listen(v->hooks, v->region);
+	v->entering.go = via_go;
+	err = via_region(v, v->region, error);
+	if (!err)
+		err = knbd_open(&v->control, error);
+	if (err)
+		return err;
 	v->signals.ready = via_signal;
 	v->retry.fire = via_retry;
 	v->answer.run = via_answered;
@@ -693,6 +748,7 @@ static int via_down(struct via *v)
 static void via_free(struct via *v)
 {
 	door_close(v->door);
+	hooks_free(v->hooks);
 	post_detach(&v->post);
 	post_close(&v->post);
 	if (v->signals.fd >= 0) {
@@ -718,7 +774,11 @@ static void via_wait(struct via *v)
 static int via_end(struct via *v)
 {
 	const char *why = "the device is gone, but not all that was written could be made durable";
-	int err = via_down(v);
+	int err;
+
+	/* A sync that hooks are asked about is refused; others wait for no hook. */
+	hooks_end(v->hooks, v->forced || v->error.code);
+	err = via_down(v);
 
 	if (err)
 		log_error("%s: %s", v->path, why);
@@ -754,6 +814,7 @@ int via_serve(const struct mount_options *options, const char *backend, int pipe
 			via_disconnect(&v);
 		via_down(&v);
 	} else {
+		hooks_begin(v.hooks, v.path, v.region->name);
 		via_wait(&v);
 		if (v.error.code) {
 			*error = v.error;

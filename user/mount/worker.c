@@ -22,6 +22,7 @@
 #include "lib/loop.h"
 #include "mount/area.h"
 #include "mount/gather.h"
+#include "mount/hooks.h"
 #include "mount/managed.h"
 #include "mount/worker.h"
 
@@ -36,6 +37,10 @@ _Static_assert((int)R3MAP_DESC_FUA == (int)BACKEND_FUA &&
 struct slot {
 	struct backend_io io;
 	struct managed_flush flush;	/* in place of io: for the pusher */
+	struct hook_sync sync;		/* a sync that hooks are told of */
+	struct post_job go;		/* they have answered */
+	int go_code;
+	bool inside;			/* and hear of its end */
 	uint64_t tag;
 	bool fetch;			/* into the store of a managed device */
 	struct slot *next;
@@ -77,11 +82,22 @@ static void slot_fetched(struct slot *slot, int error)
 	slot_answer(slot, error);
 }
 
+/* It is over, if it is a sync that hooks wait for the end of. */
+static void slot_leave(struct slot *slot, int error)
+{
+	struct worker *worker = slot->io.owner;
+
+	if (slot->inside)
+		hooks_sync_leave(worker->hooks, error);
+	slot->inside = false;
+}
+
 static void slot_flushed(struct managed_flush *flush, int error)
 {
 	struct slot *slot = (struct slot *)((char *)flush - offsetof(struct slot, flush));
 	struct worker *worker = slot->io.owner;
 
+	slot_leave(slot, error);
 	slot_answer(slot, error);
 	/* At once: the module takes whatever is told to be pushed before this for flushed, too. */
 	worker_send(worker);
@@ -96,6 +112,7 @@ static void slot_done(struct backend_io *io, int error)
 
 	if (slot->fetch)
 		return slot_fetched(slot, error);
+	slot_leave(slot, error);
 	if (queue_full(&worker->queue, data ? bytes : 0))
 		worker_send(worker);
 	queue_answer(&worker->queue, slot->tag, error, bytes, data);
@@ -135,6 +152,36 @@ static void *worker_buffer(struct worker *worker, const struct r3map_desc *desc,
 	return (uint8_t *)worker->area + desc->area;
 }
 
+/* A sync may begin, in this queue's thread. */
+static void slot_go(struct post_job *job)
+{
+	struct slot *slot = (struct slot *)((char *)job - offsetof(struct slot, go));
+	struct worker *worker = slot->io.owner;
+
+	if (slot->go_code)
+		return slot_answer(slot, slot->go_code);
+	slot->inside = true;
+	if (worker->managed)
+		return managed_flush(worker->managed, &slot->flush);
+	slot->io.op = BACKEND_FLUSH;
+	slot->io.flags = 0;
+	slot->io.offset = 0;
+	slot->io.length = 0;
+	slot->io.buf = NULL;
+	backend_submit(worker->channel, &slot->io);
+	backend_kick(worker->channel);
+}
+
+/* The same, in the thread of the hooks. */
+static void slot_may_go(struct hook_sync *sync, int error)
+{
+	struct slot *slot = (struct slot *)((char *)sync - offsetof(struct slot, sync));
+	struct worker *worker = slot->io.owner;
+
+	slot->go_code = error;
+	post_send(&worker->post, &slot->go);
+}
+
 /* A request about a managed device: FETCH or FLUSH. */
 static void worker_submit_managed(struct worker *worker, const struct r3map_desc *desc,
 				  struct slot *slot)
@@ -166,6 +213,11 @@ static void worker_submit(struct worker *worker, struct queue_message *message, 
 
 	if (!slot)
 		return worker_refuse(worker, message, &desc, "more requests than the depth");
+	if (worker->hooks && desc.op == R3MAP_OP_FLUSH && (desc.flags & R3MAP_DESC_SYNC)) {
+		worker->free = slot->next;
+		slot->tag = desc.tag;
+		return hooks_sync_enter(worker->hooks, &slot->sync);
+	}
 	if (worker->managed) {
 		if (desc.op != R3MAP_OP_FETCH &&
 		    !(desc.op == R3MAP_OP_FLUSH && !worker->config.number))
@@ -287,6 +339,8 @@ static int worker_slots(struct worker *worker, struct error *error)
 		worker->slots[i].io.done = slot_done;
 		worker->slots[i].io.owner = worker;
 		worker->slots[i].flush.done = slot_flushed;
+		worker->slots[i].sync.go = slot_may_go;
+		worker->slots[i].go.run = slot_go;
 		worker->slots[i].next = worker->free;
 		worker->free = &worker->slots[i];
 	}
@@ -310,6 +364,9 @@ static int worker_open(struct worker *worker, struct error *error)
 	err = loop_new(&worker->loop);
 	if (err)
 		return error_set(error, err, "cannot make an event loop: %s", strerror(-err));
+	err = worker->hooks ? post_attach(&worker->post, worker->loop) : 0;
+	if (err)
+		return error_set(error, err, "cannot wait for hooks: %s", strerror(-err));
 	err = backend_channel_open(worker->backend, worker->loop, &worker->channel, error);
 	if (err)
 		return err;
@@ -344,6 +401,7 @@ static void worker_close(struct worker *worker)
 	if (worker->managed && !worker->config.number)
 		managed_stop(worker->managed);
 	queue_close(&worker->queue);
+	post_detach(&worker->post);
 	loop_free(worker->loop);
 	area_free(worker->area, worker->area_size);
 	area_free(worker->payload, (size_t)worker->config.depth * worker->config.max_io);
@@ -371,8 +429,9 @@ static void *worker_main(void *arg)
 	if (err)
 		goto out;
 	gather_init(&worker->gather);
-	/* Pull and push live in the loop of the first queue. */
-	if (worker->backend->info.waits || (worker->managed && !worker->config.number))
+	/* Pull, push and what hooks answer live in the loop of the first queue. */
+	if (worker->backend->info.waits || worker->hooks ||
+	    (worker->managed && !worker->config.number))
 		err = worker_serve_loop(worker);
 	else
 		err = worker_serve_direct(worker);

@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 
 #include "lib/error.h"
+#include "lib/post.h"
 #include "mount/credit.h"
 #include "mount/gather.h"
 #include "nl/queue.h"
@@ -26,6 +27,7 @@
 struct backend;
 struct backend_channel;
 struct loop;
+struct hooks;
 struct managed;
 struct slot;
 
@@ -35,6 +37,7 @@ struct worker {
 	struct backend *backend;
 	size_t area_size;		/* bytes, whole pages; 0 with the inline transport */
 	struct managed *managed;	/* or NULL */
+	struct hooks *hooks;		/* those that run around a sync; the first queue's, or NULL */
 	struct loop *owner;		/* loop_stop() is called on it when the worker fails */
 
 	pthread_t thread;
@@ -48,6 +51,7 @@ struct worker {
 	struct queue queue;
 	void *area;
 	struct loop *loop;
+	struct post post;		/* with hooks: their answers come by this */
 	struct backend_channel *channel;
 	struct slot *slots;		/* config.depth of them */
 	struct slot *free;		/* a list; the last one used is taken first */

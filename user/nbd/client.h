@@ -35,6 +35,7 @@ struct nbd_client_config {
 	uint32_t reconnect_ms;
 	struct nbd_dial dial;		/* how to connect again; not used if reconnect_ms is 0 */
 	struct nbd_unflushed *unflushed;	/* flushes tell of lost writes; NULL: they do not */
+	struct backend_listener *listener;	/* told of lost connections, or NULL */
 };
 
 /*

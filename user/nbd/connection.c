@@ -90,6 +90,7 @@ void nbd_client_fail(struct nbd_client *client, int code, const char *format, ..
 		  client->name, reason, nbd_client_in_flight(client));
 	if (client->live)
 		nbd_connection_end(client);
+	nbd_client_tell(client, true);
 	client->over = true;
 	client->refuse = code;
 	nbd_requests_fail(client, code);

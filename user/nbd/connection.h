@@ -73,13 +73,14 @@ struct nbd_client {
 	uint32_t timeout_ms;
 	uint32_t reconnect_ms;
 	struct nbd_unflushed *unflushed;
+	struct backend_listener *listener;	/* or NULL */
 	struct nbd_dialer *dialer;	/* NULL: there is no second connection */
 
 	bool live;
 	bool over;
 	int refuse;			/* 0, or the errno that every request gets */
 	uint64_t lost_at;		/* ns: the end of the last connection that was of use */
-	bool lost_told;			/* the log says so, and not yet that it is back */
+	bool lost_told;			/* the log and the listener know, and not yet that it is back */
 	bool proven;			/* a request was answered over this connection */
 	uint64_t heard;			/* bytes since the watch looked; NBD_DRIP or more for an answer */
 	bool watching;			/* the watch is set, or is not to be */
@@ -157,6 +158,8 @@ void nbd_client_lost(struct nbd_client *client, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* reconnect.c: requests are in flight from now on. */
 void nbd_watch_begin(struct nbd_client *client);
+/* reconnect.c: the listener, if it does not know it yet. */
+void nbd_client_tell(struct nbd_client *client, bool lost);
 /* reconnect.c: after a connection was lost, the new one is of use. */
 void nbd_client_back(struct nbd_client *client);
 

@@ -105,6 +105,13 @@ static void watch_ready(struct loop_source *source, uint32_t events)
 		watch_next(client);
 }
 
+void nbd_client_tell(struct nbd_client *client, bool lost)
+{
+	if (client->lost_told != lost && client->listener)
+		client->listener->told(client->listener, lost);
+	client->lost_told = lost;
+}
+
 void nbd_client_lost(struct nbd_client *client, const char *format, ...)
 {
 	const bool fresh = client->proven;
@@ -124,7 +131,7 @@ void nbd_client_lost(struct nbd_client *client, const char *format, ...)
 	if (client->unflushed)
 		nbd_unflushed_connection_lost(client->unflushed);
 	if (!client->lost_told) {
-		client->lost_told = true;
+		nbd_client_tell(client, true);
 		client->lost_at = loop_now();
 		log_warn("%s: %s; %u requests wait for a new connection", client->name, reason,
 			 nbd_client_in_flight(client));
@@ -138,7 +145,7 @@ void nbd_client_lost(struct nbd_client *client, const char *format, ...)
 void nbd_client_back(struct nbd_client *client)
 {
 	client->proven = true;
-	client->lost_told = false;
+	nbd_client_tell(client, false);
 	log_info("%s: connected again after %.1f s", client->name,
 		 (double)(loop_now() - client->lost_at) / 1e9);
 }

@@ -10,6 +10,7 @@
 
 #include "lib/error.h"
 #include "lib/loop.h"
+#include "mount/hooks.h"
 #include "nl/control.h"
 #include "nl/device.h"
 #include "nl/events.h"
@@ -94,6 +95,9 @@ int device_sync(struct control *control, const struct device *device, uint64_t d
 	while (!err && !wait.over)
 		err = sync_look(control, events, &wait, deadline, error);
 	events_close(events);
+	if (!err && wait.code == -HOOK_REFUSED)
+		return error_set(error, HOOK_REFUSED, "a hook of r3map%" PRIu32 ", before-sync, refuses it: the helper's log says more; what was written is kept",
+				 device->index);
 	if (!err && wait.code)
 		return error_set(error, -(int)wait.code,
 				 "cannot bring r3map%" PRIu32 " to its backend: %s; what was written is kept, try again",

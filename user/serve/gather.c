@@ -38,7 +38,7 @@ void gather_round(struct peer *peer)
 	bool several = gather->came > 1;
 
 	gather->came = 0;
-	if (!several || peer->stream.tls || !input_may_read(peer))
+	if (!several || !input_may_read(peer))
 		gather->due = false;
 	else if (gather->wait)
 		gather->wait--;

@@ -10,7 +10,7 @@
  * before, it may have waited, and there is none for some rounds, each time twice as many.
  *
  * Only unix sockets tell what has been read; to TCP that means what has arrived, and there is
- * seldom a rest. With TLS there is enough to do that requests gather by themselves.
+ * seldom a rest.
  */
 #ifndef R3MAP_SERVE_GATHER_H
 #define R3MAP_SERVE_GATHER_H

@@ -18,6 +18,10 @@
 #include "../lib/error.h"
 
 #define TLS_LIBRARY_FUNCTIONS(F) \
+	F(gnutls_aead_cipher_decrypt) \
+	F(gnutls_aead_cipher_deinit) \
+	F(gnutls_aead_cipher_encrypt) \
+	F(gnutls_aead_cipher_init) \
 	F(gnutls_alert_get) \
 	F(gnutls_alert_get_name) \
 	F(gnutls_alert_send) \
@@ -57,10 +61,10 @@
 	F(gnutls_psk_set_server_credentials_function2) \
 	F(gnutls_record_check_pending) \
 	F(gnutls_record_get_direction) \
-	F(gnutls_record_get_max_size) \
 	F(gnutls_record_get_state) \
 	F(gnutls_record_recv) \
 	F(gnutls_record_send) \
+	F(gnutls_record_set_state) \
 	F(gnutls_server_name_set) \
 	F(gnutls_session_get_ptr) \
 	F(gnutls_session_set_ptr) \
@@ -68,6 +72,8 @@
 	F(gnutls_strerror) \
 	F(gnutls_transport_is_ktls_enabled) \
 	F(gnutls_transport_set_int2) \
+	F(gnutls_transport_set_ptr2) \
+	F(gnutls_transport_set_pull_function) \
 	F(gnutls_transport_set_pull_timeout_function) \
 	F(gnutls_x509_crl_deinit) \
 	F(gnutls_x509_crl_get_next_update) \

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A TLS session's life and its handshake: see session.h. io.c moves its data.
+ * A TLS session's life and its handshake: see session.h. receive.c and send.c move its data.
  *
  * The socket is given to the library as it is, with no functions of ours between: only then does
  * it hand the keys to the kernel (kTLS), where the build, the system's configuration of GnuTLS
@@ -16,7 +16,6 @@
 #include "state.h"
 
 #define HANDSHAKE_BYTES_MAX	(1u << 20)	/* offered; see handshake_may_read() */
-#define RECORD_WIRE_MAX		(16384 + 256 + 5)
 #define READ_COST		256		/* bytes of memory for a piece of any size, about */
 #define LONG			(86400u * 1000)	/* ms: not what the library calls never */
 #define ODDITIES_MAX	16	/* warnings and the like that a peer may send in a handshake */
@@ -232,6 +231,24 @@ static int handshake_explain(struct tls_session *s, int code, int system)
 			 sym_gnutls_strerror(code));
 }
 
+/*
+ * From here on data does not go through the library where neither the kernel encrypts nor the
+ * library has to; it cannot have read ahead, as it asks for a record's head and then its rest.
+ */
+static void keys_take(struct tls_session *s)
+{
+	s->record_most = RECORD_BYTES_MAX;
+	if (!tls_key_usable(s->gnutls) || sym_gnutls_record_check_pending(s->gnutls))
+		return;
+	/* Where they cannot be had the library goes on. */
+	if (!s->kernel_receive && !tls_key_take(&s->reading, s->gnutls, true)) {
+		sym_gnutls_transport_set_ptr2(s->gnutls, s, (gnutls_transport_ptr_t)(intptr_t)s->fd);
+		sym_gnutls_transport_set_pull_function(s->gnutls, tls_given_read);
+	}
+	if (!s->kernel_send)
+		(void)tls_key_take(&s->writing, s->gnutls, false);
+}
+
 /* The handshake is over, and this side is content. What the library must have done is checked. */
 static int handshake_finish(struct tls_session *s)
 {
@@ -250,6 +267,7 @@ static int handshake_finish(struct tls_session *s)
 	s->kernel_send = code & GNUTLS_KTLS_SEND;
 	s->kernel_receive = code & GNUTLS_KTLS_RECV;
 	s->established = true;
+	keys_take(s);
 	return 0;
 }
 
@@ -351,8 +369,13 @@ void tls_session_free(struct tls_session *s)
 {
 	if (!s)
 		return;
+	tls_key_free(&s->reading);
+	tls_key_free(&s->writing);
 	if (s->gnutls)
 		sym_gnutls_deinit(s->gnutls);
+	free(s->held);
+	free(s->opened);
+	free(s->sealed);
 	free(s->hostname);
 	free(s->peer);
 	free(s);

@@ -6,9 +6,12 @@
 #ifndef R3MAP_TLS_STATE_H
 #define R3MAP_TLS_STATE_H
 
+#include <errno.h>
 #include <stdint.h>
+
 #include "library.h"
 
+#include "key.h"
 #include "psk.h"
 #include "session.h"
 
@@ -43,7 +46,30 @@ struct tls_session {
 	uint64_t record;	/* number of the peer's last one when there last was data */
 	bool data;		/* there was some since then */
 	bool heard;		/* there was some ever */
-	size_t unsent;		/* bytes of a record that the socket did not take whole, or 0 */
+	size_t unsent;		/* bytes in records that the socket did not take whole, or 0 */
+
+	/* receive.c */
+	struct tls_key reading;		/* no cipher: the library or the kernel reads */
+	unsigned char *held;		/* from the socket, not opened yet; NULL: nothing */
+	size_t held_length;
+	unsigned char *opened;		/* data that the reader had no room for; NULL: none */
+	size_t opened_length, opened_at;
+	const unsigned char *given;	/* a record that the library is to read */
+	size_t given_length;		/* left of it */
+	unsigned int message_head;	/* bytes of the head of a message of TLS that has begun */
+	size_t message_left;		/* its length, then how much of it is still to come */
+
+	/* send.c */
+	struct tls_key writing;		/* no cipher: the library or the kernel writes */
+	bool lent;			/* the library has the number, and may have new keys */
+	bool library_writes;		/* the next record is the library's */
+	size_t record_most;		/* bytes of data that the peer takes in a record, at most */
+	size_t record_proven;		/* and as many as it has been sent in one, at least */
+	unsigned char *sealed;		/* records, from the first that is not out; NULL: none */
+	size_t sealed_length, sealed_at;
+	size_t sealed_size;		/* bytes of data in each but the last */
+	size_t sealed_told;		/* bytes in those that are out by now */
+
 	struct error *error;	/* of the running tls_handshake(), for the callbacks */
 	char *hostname;		/* NULL: any */
 	char *peer;		/* NULL: none */
@@ -56,10 +82,28 @@ bool tls_peer_closed(const struct tls_session *s);
 /* verify.c: fills in s->peer, as far as there is one. 0 or -ENOMEM. */
 int tls_peer_learn(struct tls_session *s);
 
-/* io.c: after a write that failed: reads on for the alert that says why, and drops data. */
+/* receive.c: after a write that failed: reads on for the alert that says why, and drops data. */
 void tls_alert_look(struct tls_session *s);
+/* receive.c: the library's function to read with, once this program reads the socket itself. */
+ssize_t tls_given_read(gnutls_transport_ptr_t session, void *buf, size_t size);
+
+/* send.c: tells the peer why the session, which is dead now, ends, if there is room for it. */
+void tls_alert(struct tls_session *s, gnutls_alert_description_t alert);
+void tls_alert_appropriate(struct tls_session *s, int code);
+/*
+ * send.c: what the library writes by itself stands between these two. 0 or a negative errno;
+ * -EAGAIN: it may not yet, a record of ours is half out.
+ */
+int tls_writing_give(struct tls_session *s);
+int tls_writing_take(struct tls_session *s);
 /* session.c: tells what the peer's alert means. Returns a negative errno. */
 int tls_alert_explain(const struct tls_session *s, struct error *error);
+
+/* The connection itself broke, as errno @system tells, or the library did not keep what did. */
+static inline int tls_disconnected(int system)
+{
+	return system && system != EAGAIN ? -system : -ECONNRESET;
+}
 
 /* "server" or "client": who the peer is. */
 static inline const char *tls_peer_role(const struct tls_session *s)

@@ -6,8 +6,9 @@
  * which of the two it has. For event loops: nothing here blocks on a non-blocking descriptor.
  * Blocking code polls the descriptor after -EAGAIN, once stream_pending() is false.
  *
- * One thread at a time. Not allocation-free when encrypted: the TLS library takes and returns
- * memory for each record (up to 17 KiB). This layer adds none to it.
+ * One thread at a time. Not allocation-free when encrypted: a part of a record that has come, or
+ * could not leave yet, is kept in memory (up to 17 KiB of what comes, 65 KiB of what leaves), and
+ * with TLS 1.2 the library takes and returns memory for each record. Up to 100 KiB of stack are used.
  */
 #ifndef R3MAP_STREAM_H
 #define R3MAP_STREAM_H
@@ -25,7 +26,7 @@ struct stream {
 	struct tls_session *tls;	/* after its handshake; NULL: plain */
 };
 
-/* io.c: the encrypted side of the functions below. */
+/* receive.c and send.c: the encrypted side of the functions below. */
 ssize_t tls_readv(struct tls_session *s, const struct iovec *iov, int count);
 ssize_t tls_writev(struct tls_session *s, const struct iovec *iov, int count);
 bool tls_pending(const struct tls_session *s);
