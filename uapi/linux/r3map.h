@@ -435,7 +435,7 @@ enum r3map_op {
 #define R3MAP_DESC_NO_UNMAP	(1U << 1)	/* WRITE_ZEROES: keep the space allocated */
 #define R3MAP_DESC_REISSUED	(1U << 2)	/* an earlier helper was given this request, too */
 #define R3MAP_DESC_SWAP		(1U << 3)	/* swap traffic: answering must not need memory */
-#define R3MAP_DESC_SYNC		(1U << 4)	/* FLUSH: for a DEVICE_SYNC, not for a program's fsync */
+#define R3MAP_DESC_SYNC		(1U << 4)	/* FLUSH: of a DEVICE_SYNC, not an fsync */
 
 /**
  * struct r3map_desc - one request, module to helper
