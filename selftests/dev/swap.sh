@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12
+# kernels: 6.12
 #
 # This test will swap to a device while a program needs more memory than its cgroup
 # has, and see the program find all of it again.

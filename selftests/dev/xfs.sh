@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:2 6.12
+# kernels: 6.12
 #
 # This test will make an xfs file system on a device, fill it, and find every file
 # whole after a remount on a new device of the same backend, and nothing for xfs_repair.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:2 6.12
+# kernels: 6.12
 # timeout: 900
 #
 # This test will cut the power, as far as a disk can tell: a store file lies in a file system on a disk

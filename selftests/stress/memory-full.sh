@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12
+# kernels: 6.12
 #
 # This test will take nearly all memory of the machine and then write more through the page
 # cache above a device than is left: pages can only be had by writing others to the device, and
