@@ -94,15 +94,15 @@ check_host()
 	check_sum host "$log/host.ktap"
 }
 
-# check_kernel NAME CPUS PART TEST...: kernel rings, in one machine
+# check_kernel NAME CPUS TEST...: kernel rings, in one machine
 check_kernel()
 {
-	local name=$1 cpus=$2 part=$3 ring=$1/$2cpu
-	shift 3
+	local name=$1 cpus=$2 ring=$1/$2cpu
+	shift 2
 	vm_say "kernel $name with $cpus cpu: $# tests"
 	"$here/vm/check.sh" --kernel "$name" --cpus "$cpus" \
-		--keep "$log/$name-$cpus$part" "$@" 2>&1 |
-		tee "$log/$name-$cpus$part.ktap" | check_brief "$ring"
+		--keep "$log/$name-$cpus" "$@" 2>&1 |
+		tee "$log/$name-$cpus.ktap" | check_brief "$ring"
 }
 
 # check_lab TEST...: those that start machines by themselves, one at a time
@@ -143,7 +143,7 @@ check_wait()
 # the tests of $lab, which has those that belong to one of KERNELS
 check_kernels()
 {
-	local k c i test parts part fit pids=() runs=()
+	local k c test fit pids=() runs=()
 	fit=()
 	for test in "${lab[@]}"; do
 		for k in $KERNELS; do
@@ -168,16 +168,10 @@ check_kernels()
 				fi
 			done
 			[ ${#fit[@]} -gt 0 ] || continue
-			# the debug kernel is slow: its tests are dealt out to all machines
-			parts=1
-			case $k in 7.*) parts=$((${#fit[@]} < JOBS ? ${#fit[@]} : JOBS)) ;; esac
-			for ((i = 0; i < parts; i++)); do
-				check_wait "$((JOBS - 1))" "${pids[@]}"
-				mapfile -t part < <(printf '%s\n' "${fit[@]}" | awk "NR % $parts == $i")
-				check_kernel "${k%%:*}" "$c" ".$i" "${part[@]}" &
-				pids+=($!)
-				runs+=("${k%%:*}/${c}cpu $log/${k%%:*}-$c.$i.ktap")
-			done
+			check_wait "$((JOBS - 1))" "${pids[@]}"
+			check_kernel "${k%%:*}" "$c" "${fit[@]}" &
+			pids+=($!)
+			runs+=("${k%%:*}/${c}cpu $log/${k%%:*}-$c.ktap")
 		done
 	done
 	vm_say "all machines have begun"

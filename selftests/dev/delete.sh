@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12 7.2
+# kernels: 6.1:1 6.12 7.2:2
 #
 # This test will delete devices that are idle, open, mounted and under I/O, with
 # and without force; what is in use is spared unless force is given, and nothing hangs.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# kernels: 6.1 6.12 7.2:1
 #
 # This test will discard, zero, flush and force to disk, and see that each reaches the
 # backend as what it is, and what the data is afterwards.

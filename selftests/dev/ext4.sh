@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12 7.2
+# kernels: 6.1:1 6.12 7.2:1
 #
 # This test will make an ext4 file system on a device, fill it, and find every file
 # whole after a remount on a new device of the same backend, and nothing for fsck.

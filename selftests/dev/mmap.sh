@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:2 6.12 7.2
+# kernels: 6.1:2 6.12 7.2:1
 #
 # This test will use a device as memory: map it, write to it out of order, msync, and
 # find everything again after the device was made anew from the same file.

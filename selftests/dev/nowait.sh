@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# kernels: 6.1 6.12 7.2:1
 #
 # This test will read and write with RWF_NOWAIT, by a call and by io_uring: served where
 # there is room, EAGAIN at once where the queue is full or the device is parked.

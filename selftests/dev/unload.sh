@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:2 6.12 7.2
+# kernels: 6.1:2 6.12 7.2:2
 #
 # This test will try to unload the module below a file system that is mounted and under I/O,
 # and below devices that nobody has open: refused while it is in use, and nothing breaks.

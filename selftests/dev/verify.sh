@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12 7.2
+# kernels: 6.1:1 6.12 7.2:2
 #
 # This test will write and read back random data by fio, through the page cache and
 # past it, by several engines, sizes and queues, with every block checked.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:2 6.12 7.2
+# kernels: 6.1:2 6.12 7.2:1
 #
 # This test will register payload areas that are no good: unaligned, unmapped,
 # read-only, too small, beyond RLIMIT_MEMLOCK, of another process.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# kernels: 6.1 6.12 7.2:1
 #
 # This test will answer requests wrongly in every way, and see each answer
 # refused as a whole, and every bio end exactly once, with the right result.

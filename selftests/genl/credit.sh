@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12 7.2
+# kernels: 6.1:1 6.12 7.2:1
 #
 # This test will watch the messages themselves: one unanswered at a time, what gathers
 # meanwhile comes in the next, tags are given back, and a late answer is taken silently.

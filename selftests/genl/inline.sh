@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12 7.2
+# kernels: 6.1:1 6.12 7.2:1
 #
 # This test will answer reads of the inline transport with DATA that is missing,
 # short, too long and in pieces, and see only what fits accepted.

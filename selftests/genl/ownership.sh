@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:2 6.12 7.2
+# kernels: 6.1:2 6.12 7.2:1
 #
 # This test will try to start, bind, complete, attach and delete what belongs to
 # another socket, helper or generation, and see it refused.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:2 6.12 7.2
+# kernels: 6.1:2 6.12 7.2:2
 # timeout: 600
 #
 # This test will kill the helper of a managed device again and again while it fetches, pulls, pushes

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.12:2 7.2
+# kernels: 6.12:2 7.2:1
 #
 # This test will look at what is told to take how long, with a backend that takes 540 ms for everything:
 # what had to wait for it is in no bucket below, what had not is, and there are as many as the counters say.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12 7.2
+# kernels: 6.1:1 6.12 7.2:1
 #
 # This test will mount a file as a managed device: reads fetch what is missing and find the rest in
 # the store, writes stay there until they are pushed, and what is pushed is what was written.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:2 6.12 7.2
+# kernels: 6.1:2 6.12 7.2:2
 #
 # This test will choose what is pulled first, by a file, backwards and by a program, wait for a
 # part of it before the device is ready, limit the rate, and record what was missed and use that. It

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.12 7.2
+# kernels: 6.12
 #
 # This test will mount regions of one sector up to some TiB with chunks of 4 KiB up to 16 MiB: their ends
 # are read and written as all else is, the last chunk may be short, and what is not there costs nothing.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12 7.2
+# kernels: 6.1:1 6.12 7.2:1
 # timeout: 600
 #
 # This test will let the backend of a managed device fail while requests are made: only those fail that

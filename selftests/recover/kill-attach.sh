@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:2 6.12 7.2
+# kernels: 6.1:2 6.12 7.2:2
 #
 # This test will lose helpers while they set up a device or take one over, at every
 # step, and while it is being deleted: what is new vanishes, what is parked stays so.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# kernels: 6.1 6.12 7.2:2
 #
 # This test will kill the helper with -9 under load, again and again, and attach a new
 # one: no write fails, none that was acknowledged is lost, reads see what was written.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# kernels: 6.1 6.12 7.2:1
 #
 # This test will unmount, delete and unload what is parked or failed, with dirty pages
 # above it: nothing waits for ever, and what recovers has lost nothing.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12 7.2
+# kernels: 6.1:1 6.12 7.2:1
 #
 # This test will stop the helper with SIGSTOP until requests run out of time, and let it
 # go on: its late answers are taken silently, and the device works as before.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# kernels: 6.1 6.12 7.2:2
 #
 # This test will make, use, kill, recover and delete devices in several places at once,
 # while others ask for lists and listen: all of it ends, and nothing is left.

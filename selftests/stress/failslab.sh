@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 7.2
+# kernels: 7.2:1
 #
 # This test will let the n-th allocation fail of every command that makes, attaches,
 # starts, fills, pushes or deletes a device, for n = 1, 2, 3 ... until none fails any more.

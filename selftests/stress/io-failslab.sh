@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 7.2
+# kernels: 7.2:1
 #
 # This test will let allocations of the module fail at random while devices are under
 # load, lose their helper, are taken over and deleted: a failed allocation is a delay.

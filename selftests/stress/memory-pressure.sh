@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:2 6.12 7.2
+# kernels: 6.1:2 6.12
 #
 # This test will write more through the page cache above a device than the writer's
 # cgroup has memory: the kernel must write back to go on, and all data must be right.

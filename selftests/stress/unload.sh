@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# kernels: 6.1 6.12 7.2:2
 #
 # This test will load and unload the module while others call it and listen to it, and
 # see that it goes when nobody needs it, and only then.
