@@ -92,7 +92,7 @@ sanitize_thread()
 	sanitize_build thread
 	mapfile -t tests < <(sanitize_tests bin-thread/unit)
 	# shellcheck disable=SC2086 # words are meant
-	TSAN_OPTIONS=log_path=$log/thread.report:exitcode=99 \
+	TSAN_OPTIONS=log_path=$log/thread.report:exitcode=99:suppressions=$here/tsan.supp \
 		sanitize_run thread "${tests[@]}" $THREAD_PROTO
 }
 
