@@ -111,6 +111,8 @@ sanitize_wrapped()
 sanitize_valgrind()
 {
 	local t tests
+	vm_logged "$log/program-valgrind.log" "building the program" \
+		make --no-print-directory -j"$(nproc)" -C ../user
 	vm_logged "$log/build-valgrind.log" "building for valgrind" \
 		make --no-print-directory -j"$(nproc)" programs
 	rm -rf bin-valgrind
