@@ -26,6 +26,7 @@ struct pace {
 	uint64_t round;			/* ns: when the round began; one asked for later ends it */
 	uint32_t round_arrived;		/* chunks */
 	uint64_t round_least;		/* ns: the shortest time in it; 0: none */
+	uint64_t least;			/* ns: and in the one before; 0: there was none, or it started */
 	double rate_best;		/* chunks a ns, of the best round of the start */
 	unsigned int rounds_flat;	/* that were hardly better, one after the other */
 	uint64_t base;			/* ns: the shortest of this and the last period; 0: unknown */
