@@ -7,7 +7,8 @@
  * chunks of data are claimed as the pace (pace.h) allows, read into the store and filled; chunks of
  * zeroes are claimed and filled at once. What a bio asks for meanwhile is fetched beside it, and is
  * passed over here. When two bios in a row miss chunks that follow each other, somebody reads there, and
- * the pull goes on from there.
+ * the pull goes on from there. The very first read does not wait for what the backend tells: TCP begins
+ * slowly, and a round trip in which nothing comes is one that it begins later.
  *
  * Each round does a bounded piece of work and comes back as a task, so that requests of the module
  * are served in between.
@@ -64,6 +65,7 @@ struct pull {
 
 	struct looks *looks;
 	struct piece piece;		/* what is being pulled now */
+	bool guessed;			/* the first of them was, if it had to be */
 	uint32_t unit;			/* bytes of a read, at most: whole chunks */
 
 	struct chunk_extents claimed;	/* not yet given to a worker */
@@ -331,9 +333,13 @@ static bool pull_step(struct pull *pull)
 	}
 	switch (looks_next(pull->looks, &pull->piece)) {
 	case LOOKS_PIECE:
+		pull->guessed = true;
 		return true;
 	case LOOKS_WAIT:
-		return false;
+		if (pull->guessed)
+			return false;
+		pull->guessed = true;
+		return looks_guess(pull->looks, pull->unit, &pull->piece);
 	case LOOKS_NONE:
 		break;
 	}
