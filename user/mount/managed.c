@@ -134,6 +134,11 @@ void managed_broke(struct managed *managed, const struct error *error)
 		managed->error = *error;
 }
 
+void managed_ready(struct managed *managed)
+{
+	atomic_store(&managed->ready, loop_now());
+}
+
 void managed_missed(struct managed *managed, uint64_t offset, uint32_t length)
 {
 	char line[64];

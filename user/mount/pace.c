@@ -29,6 +29,12 @@ void pace_init(struct pace *pace, uint32_t most, uint64_t rate, uint64_t now)
 	};
 }
 
+void pace_begin(struct pace *pace, uint64_t now)
+{
+	pace->round = now;
+	pace->period_end = now + PERIOD;
+}
+
 void pace_set_rate(struct pace *pace, uint64_t rate, uint64_t now)
 {
 	if (pace->rate)

@@ -41,6 +41,8 @@ struct pace {
 void pace_init(struct pace *pace, uint32_t most, uint64_t rate, uint64_t now);
 /* Another rate, from now on; what was asked for beyond the old one is still owed. */
 void pace_set_rate(struct pace *pace, uint64_t rate, uint64_t now);
+/* What was there before this moment is no measure. */
+void pace_begin(struct pace *pace, uint64_t now);
 /* How many chunks may be on their way. */
 uint32_t pace_window(const struct pace *pace);
 /* A chunk has come that was asked for at @asked; as many as the window allows were on their way. */
