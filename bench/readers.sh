@@ -34,8 +34,8 @@ for case in "${cases[@]}"; do
 			while read -r from length; do
 				[ $((from)) -gt "$offset" ] || [ $((from + length)) -le "$offset" ] ||
 					count=$((count + 1))
-			done < <(grep -o ' Read id=[0-9]* offset=0x[0-9a-f]* count=0x[0-9a-f]*' "$log" |
-				tr ' =' '\n\n' | grep ^0x | paste -d ' ' - -)
+			done < <(grep -ao ' Read id=.* count=0x[0-9a-f]*' "$log" |
+				grep -o '0x[0-9a-f]*' | paste -d ' ' - -)
 			bench_result "$subject" "$case at the server" requests "$rep" "$count"
 			bench_result "$subject" "$case" ms "$rep" "$(far_time many)"
 			bench_say "$subject $case $rep: $count requests, $(far_time many) ms"
