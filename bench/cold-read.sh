@@ -16,7 +16,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib/far.sh"
 
 far_begin
-far_serve pattern "$BENCH_SIZE"
+far_file "$BENCH_SIZE"
+far_serve file "$FAR_FILE"
 mapfile -t cases < <(bench_cases rtt0 rtt10 rtt30)
 for case in "${cases[@]}"; do
 	far_delay "${case#rtt}"

@@ -20,7 +20,8 @@ far_begin
 [ "$BENCH_SUBJECTS" != "${FAR_SUBJECTS// /,}" ] ||
 	BENCH_SUBJECTS=r3map-managed,r3map-pipeline,r3map-idle
 half=$((256 << 20))
-far_serve pattern $((2 * half))
+far_file $((2 * half))
+far_serve file "$FAR_FILE"
 
 # demand_part CASE REP: the median, the 99th of 100 and the worst of the reads
 demand_part()

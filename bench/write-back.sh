@@ -20,6 +20,9 @@ set -euo pipefail
 far_begin
 export BENCH_RUNTIME=500ms
 size=64M
+flush=$(command -v blockdev)
+root_install "$flush"
+
 # write_same: the server's bytes are the device's
 write_same()
 {
@@ -43,7 +46,7 @@ write_case()
 	bench_result "$1" "$case" kiops "$rep" "$kiops"
 	begin=${EPOCHREALTIME/./}
 	case $1 in
-	kernel-nbd | r3map-direct) blockdev --flushbufs "$FAR_DEVICE" ;;
+	kernel-nbd | r3map-direct) chroot "$ROOT" "$flush" --flushbufs "$FAR_DEVICE" ;;
 	*) far_r3map sync "$FAR_DEVICE" >/dev/null ;;
 	esac
 	end=${EPOCHREALTIME/./}

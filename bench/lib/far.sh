@@ -56,7 +56,8 @@ far_end()
 	FAR_SERVER=''
 }
 
-# far_file SIZE: FAR_FILE, in memory, with data that is not zeroes and does not repeat
+# far_file SIZE: FAR_FILE, in memory, with data that is not zeroes and does not repeat. A server that
+# made them up for each request would take half of the only processor.
 far_file()
 {
 	FAR_FILE=$BENCH_TMP/far.img
