@@ -18,7 +18,6 @@ set -euo pipefail
 . "$(dirname "$0")/lib/far.sh"
 
 far_begin
-far_file 64M
 mapfile -t cases < <(bench_cases rtt0 rtt10)
 [ "$BENCH_SUBJECTS" != "${FAR_SUBJECTS// /,}" ] || BENCH_SUBJECTS=client,server
 for case in "${cases[@]}"; do
@@ -27,13 +26,13 @@ for case in "${cases[@]}"; do
 		for chunk in 4K 16K 64K 256K 1M; do
 			case $subject in
 			client)
-				far_serve file "$FAR_FILE"
+				far_memory 64M
 				far_command r3map-managed --pull-workers 0 --chunk-size "$chunk"
 				;;
 			server)
 				# the most that the filter has
 				case $chunk in 256K | 1M) continue ;; esac
-				far_serve --filter=blocksize file "$FAR_FILE" minblock="$chunk"
+				far_memory 64M --filter=blocksize minblock="$chunk"
 				far_command r3map-direct
 				;;
 			*) bench_die "unknown subject '$subject': give client, server" ;;

@@ -18,8 +18,7 @@ set -euo pipefail
 
 far_begin
 [ "$BENCH_SUBJECTS" != "${FAR_SUBJECTS// /,}" ] || BENCH_SUBJECTS+=,r3map-idle,r3map-4k
-far_file "$BENCH_SIZE"
-far_serve file "$FAR_FILE"
+far_memory "$BENCH_SIZE"
 mapfile -t cases < <(bench_cases rtt0 rtt10 rtt30)
 for case in "${cases[@]}"; do
 	far_delay "${case#rtt}"

@@ -16,8 +16,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib/far.sh"
 
 far_begin
-far_file "$BENCH_SIZE"
-far_serve file "$FAR_FILE"
+far_memory "$BENCH_SIZE"
 mapfile -t cases < <(bench_cases rtt0 rtt10 rtt30)
 for case in "${cases[@]}"; do
 	far_delay "${case#rtt}"

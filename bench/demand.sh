@@ -20,8 +20,7 @@ far_begin
 [ "$BENCH_SUBJECTS" != "${FAR_SUBJECTS// /,}" ] ||
 	BENCH_SUBJECTS=r3map-managed,r3map-pipeline,r3map-idle
 half=$((256 << 20))
-far_file $((2 * half))
-far_serve file "$FAR_FILE"
+far_memory $((2 * half))
 
 # demand_part CASE REP: the median, the 99th of 100 and the worst of the reads
 demand_part()

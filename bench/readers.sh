@@ -16,8 +16,7 @@ set -euo pipefail
 
 far_begin
 log=$BENCH_TMP/far.log
-far_file "$BENCH_SIZE"
-far_serve --filter=log file "$FAR_FILE" logfile="$log"
+far_memory "$BENCH_SIZE" --filter=log logfile="$log"
 offset=$((100 << 20))
 mapfile -t cases < <(bench_cases rtt10)
 for case in "${cases[@]}"; do

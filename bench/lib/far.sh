@@ -56,8 +56,7 @@ far_end()
 	FAR_SERVER=''
 }
 
-# far_file SIZE: FAR_FILE, in memory, with data that is not zeroes and does not repeat. A server that
-# made them up for each request would take half of the only processor.
+# far_file SIZE: FAR_FILE, in memory, with data that is not zeroes and does not repeat
 far_file()
 {
 	FAR_FILE=$BENCH_TMP/far.img
@@ -65,6 +64,18 @@ far_file()
 	# 8 bytes that count, all over it, by the plugin made for that; through a unix socket
 	nbdkit -U - pattern "$1" --run "nbdcopy \"\$uri\" '$FAR_FILE'" ||
 		bench_die "cannot make the region"
+}
+
+# far_memory SIZE [OPTION...]: far_serve, with SIZE of such data in the server's own memory. To make them up
+# for each request would take half of the only processor, and to say where a file in memory has holes
+# takes 10 ms of it for 256 MiB.
+far_memory()
+{
+	local size=$1
+	shift
+	far_serve memory "$size" allocator=malloc "$@"
+	ip netns exec far nbdkit -U - pattern "$size" --run "nbdcopy \"\$uri\" $FAR_URI" ||
+		bench_die "cannot fill the server"
 }
 
 # far_command SUBJECT [OPTION...]: sets FAR_DEVICE and FAR_COMMAND, to attach FAR_URI
