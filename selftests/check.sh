@@ -91,7 +91,7 @@ check_host()
 	vm_say "on this machine: $# tests"
 	"$here/lib/run.sh" --no-module --keep "$log/host" "$@" 2>&1 |
 		tee "$log/host.ktap" | check_brief host
-	check_sum host "$log/host.ktap"
+	vm_say "on this machine: done"
 }
 
 # check_kernel NAME CPUS TEST...: kernel rings, in one machine
@@ -254,8 +254,19 @@ if [ $((${#kernel[@]} + ${#lab[@]})) -gt 0 ]; then
 		"$here/vm/kernel.sh" "${k%%:*}" || :
 	done) >/dev/null 2>"$log/kernels.log" &
 fi
-[ ${#host[@]} = 0 ] || check_host "${host[@]}"
+# with several machines at a time there are processors for the host's tests, which mostly wait, as well
+beside=
+if [ ${#host[@]} -gt 0 ]; then
+	if [ "$JOBS" -gt 1 ] && [ $((${#kernel[@]} + ${#lab[@]})) -gt 0 ]; then
+		check_host "${host[@]}" &
+		beside=$!
+	else
+		check_host "${host[@]}"
+	fi
+fi
 [ $((${#kernel[@]} + ${#lab[@]})) = 0 ] || check_kernels "${kernel[@]}"
+[ -z "$beside" ] || wait "$beside"
+[ ${#host[@]} = 0 ] || check_sum host "$log/host.ktap"
 # a change that breaks many is not looked at twice
 if [ "${AGAIN:-0}" = 1 ] && [ $failed -gt 0 ] && [ ${#again[@]} -gt 0 ] && [ ${#again[@]} -le 5 ]; then
 	check_again
