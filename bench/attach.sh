@@ -13,29 +13,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib/bench.sh"
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib/subject.sh"
-
-root=$BENCH_TMP/root
-
-# attach_root: an almost empty root with this BENCH_TMP and the kernel's own
-attach_root()
-{
-	local dir
-	mkdir -p "$root/run" "$root/tmp"
-	for dir in /dev /proc /sys "$BENCH_TMP"; do
-		mkdir -p "$root$dir"
-		mount --bind "$dir" "$root$dir"
-	done
-}
-
-# attach_install PROGRAM: copy it and its libraries into the root
-attach_install()
-{
-	local file
-	for file in "$1" $(ldd "$1" 2>/dev/null | grep -o '/[^ ]*'); do
-		mkdir -p "$root$(dirname "$file")"
-		[ -e "$root$file" ] || cp -L "$file" "$root$file"
-	done
-}
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib/root.sh"
 
 # attach_command SUBJECT: sets device, command, detach for this subject
 attach_command()
@@ -86,8 +65,8 @@ attach_gone()
 }
 
 [ -n "${BENCH_SUBJECTS:-}" ] || BENCH_SUBJECTS=kernel-nbd,r3map-mem,r3map-nbd,ublk-null,loop
-attach_root
-attach_install "$BENCH_CLOCK"
+root_make
+root_install "$BENCH_CLOCK"
 for subject in $(subject_list); do
 	if ! attach_command "$subject"; then
 		bench_say "$subject: skipped, $SUBJECT_WHY"
@@ -95,9 +74,9 @@ for subject in $(subject_list); do
 		continue
 	fi
 	command[0]=$(command -v "${command[0]}")
-	attach_install "${command[0]}"
+	root_install "${command[0]}"
 	for ((rep = 0; rep <= BENCH_REPS; rep++)); do
-		chroot "$root" "$BENCH_CLOCK" "$device" "${command[@]}" >"$BENCH_TMP/clock" \
+		chroot "$ROOT" "$BENCH_CLOCK" "$device" "${command[@]}" >"$BENCH_TMP/clock" \
 			2>"$BENCH_TMP/attach.err" ||
 			bench_die "$subject: $(tail -n 2 "$BENCH_TMP/attach.err")"
 		read -r total announced _ <"$BENCH_TMP/clock"

@@ -73,6 +73,92 @@ goals_copy()
 	}'
 }
 
+# goals_value TEXT AGAINST MOST|LEAST GOAL UNIT VALUE
+goals_value()
+{
+	awk -v text="$1" -v against="$2" -v way="$3" -v goal="$4" -v unit="$5" -v v="$6" 'BEGIN {
+		if (v == "") {
+			printf "| %s | %s | | not measured | |\n", text, against
+			exit
+		}
+		ok = way == "most" ? v + 0 <= goal + 0 : v + 0 >= goal + 0
+		printf "| %s | %s | %s %s%s | %s%s%s%s | %s |\n", text, against,
+			way == "most" ? "≤" : "≥", goal, unit, ok ? "" : "**", sprintf("%.4g", v), unit,
+			ok ? "" : "**", ok ? "yes" : "**no**"
+	}'
+}
+
+# goals_quotient FILE SUBJECT CASE PEER PEER_CASE [LESS]: of the first, less LESS
+goals_quotient()
+{
+	local a b
+	[ -n "$1" ] || return 0
+	a=$(goals_median "$1" "$2" "$3")
+	b=$(goals_median "$1" "$4" "$5")
+	awk -v a="$a" -v b="$b" -v less="${6:-0}" 'BEGIN { if (a != "" && b > 0) print (a - less) / b }'
+}
+
+# goals_one FILE SUBJECT CASE [SCALE]
+goals_one()
+{
+	local v
+	[ -n "$1" ] || return 0
+	v=$(goals_median "$1" "$2" "$3")
+	[ -z "$v" ] || awk -v v="$v" -v scale="${4:-1}" 'BEGIN { print v * scale }'
+}
+
+# goals_managed: what managed mounts were to reach
+goals_managed()
+{
+	local rtt case size subject first all demand write present readers memory
+	present=$(goals_newest present) first=$(goals_newest cold-first)
+	all=$(goals_newest cold-read) demand=$(goals_newest demand)
+	write=$(goals_newest write-back) readers=$(goals_newest readers)
+	memory=$(goals_newest memory)
+	cat <<-'END'
+	Managed mounts; the server is nbdkit, behind 1 Gbit/s and a round trip (RTT):
+
+	| | against | goal | reached | met |
+	| --- | --- | ---: | ---: | --- |
+	END
+	goals_value "4K random read of present chunks, depth 1, latency" brd most 1.1 × \
+		"$(goals_quotient "$present" r3map-managed randread-qd1 brd randread-qd1)"
+	goals_value "128K read of present chunks, depth 8, MB/s" brd least 0.9 × \
+		"$(goals_quotient "$present" r3map-managed read-qd8 brd read-qd8)"
+	goals_value "the helper's processor time of such a read" "" most 0 " µs" \
+		"$(goals_one "$present" r3map-managed "randread-qd1 helper")"
+	for rtt in 0 10; do
+		goals_value "first 4K of a cold mount, RTT $rtt ms" r3map-direct most 1.3 × \
+			"$(goals_quotient "$first" r3map-managed rtt$rtt r3map-direct rtt$rtt)"
+		goals_value "the same, from the start of the command" r3map-direct most 1.3 × \
+			"$(goals_quotient "$first" r3map-managed "rtt$rtt with attach" \
+				r3map-direct "rtt$rtt with attach")"
+		goals_value "the first, less a round trip" r3map-direct most 1.3 × \
+			"$(goals_quotient "$first" r3map-managed rtt$rtt r3map-direct rtt$rtt $rtt)"
+	done
+	for rtt in 10 30; do
+		for subject in r3map-managed r3map-pipeline kernel-nbd; do
+			goals_value "cold 256 MiB through the page cache, RTT $rtt ms, $subject" \
+				"125 MB/s" least 0.9 × "$(goals_one "$all" "$subject" rtt$rtt 0.008)"
+		done
+	done
+	for case in local 4k 64k; do
+		goals_value "4K random writes, RTT 30 ms, $case" "RTT 0" least 0.95 × \
+			"$(goals_quotient "$write" r3map-managed "rtt30 $case" r3map-managed "rtt0 $case")"
+	done
+	goals_value "requests for one cold chunk of 64 readers" "" most 1 "" \
+		"$(goals_one "$readers" r3map-managed "rtt10 at the server")"
+	goals_value "p99 of a miss beside a full pull, RTT 10 ms" "RTT" most 2 × \
+		"$(goals_one "$demand" r3map-managed "rtt10 p99" 0.1)"
+	goals_value "the same, with the start of the pull" "RTT" most 2 × \
+		"$(goals_one "$demand" r3map-managed "rtt10 start p99" 0.1)"
+	for size in 1G 16G 64G 256G 1T; do
+		goals_value "memory besides the store, of $size" "the region" most 1 ‰ \
+			"$(goals_one "$memory" r3map-managed $size)"
+	done
+	printf '\n'
+}
+
 server=$(goals_newest nbd-server)
 loose=$(goals_newest nbd-server-unbound)
 speed=$(goals_newest latency-throughput)
@@ -124,6 +210,7 @@ fi
 	all of it.
 
 	END
+	goals_managed
 	if [ -n "$server" ]; then
 		cat <<-'END'
 		`r3map serve` on memory, per second of the server's processor time:
@@ -162,7 +249,11 @@ fi
 		done
 		printf '\n'
 	fi
-	for f in "$speed" "$attach" "$(goals_newest helper-cpu)" "$server" "$loose"; do
+	for f in "$speed" "$attach" "$(goals_newest helper-cpu)" "$server" "$loose" \
+		"$(goals_newest present)" "$(goals_newest cold-first)" "$(goals_newest cold-read)" \
+		"$(goals_newest demand)" "$(goals_newest readers)" "$(goals_newest write-back)" \
+		"$(goals_newest pull-workers)" "$(goals_newest push-workers)" "$(goals_newest chunk-size)" \
+		"$(goals_newest pull-first)" "$(goals_newest slow-store)" "$(goals_newest memory)"; do
 		[ -n "$f" ] || continue
 		sed -e 's/^# /## /' "${f%.csv}.md"
 		printf '\n'

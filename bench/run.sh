@@ -17,7 +17,10 @@ run_help()
 {
 	cat <<-'END'
 	usage: run.sh [OPTION...]
-	  --questions LIST   of latency-throughput, attach, helper-cpu, nbd-server (all)
+	  --questions LIST   of latency-throughput, attach, helper-cpu, nbd-server (these), and of managed
+	                     mounts, all of them as "managed": present, cold-first, cold-read, demand,
+	                     readers, write-back, pull-workers, push-workers, chunk-size, pull-first,
+	                     slow-store, memory
 	  --subjects LIST    the devices, or servers, to compare (all); NAME@DIR takes r3map and
 	                     r3map.ko from DIR, to compare builds in one run
 	  --cases LIST       the jobs to run, such as randread-qd1,write-qd8 (all)
@@ -63,12 +66,19 @@ while [ $# -gt 0 ]; do
 done
 [[ $reps =~ ^[1-9][0-9]*$ && $runtime =~ ^[1-9][0-9]*$ ]] ||
 	vm_usage "--reps and --runtime want whole numbers above 0"
-IFS=, read -ra asked <<<"$questions"
+managed=present,cold-first,cold-read,demand,readers,write-back,pull-workers,push-workers,chunk-size,pull-first
+managed+=,slow-store,memory
+IFS=, read -ra asked <<<"${questions/#managed/$managed}"
 lab=()
 for question in "${asked[@]}"; do
 	case $question in
 	latency-throughput | attach | helper-cpu) lab+=("$question") ;;
 	nbd-server) ;;
+	*)
+		case ,$managed, in
+		*",$question,"*) lab+=("$question"); continue ;;
+		esac
+		;;&
 	*) vm_usage "unknown question '$question': see run.sh --help" ;;
 	esac
 done
@@ -98,11 +108,14 @@ run_lab()
 	eval "$vars"
 	[ -n "$ko" ] || ko=$("$here/../selftests/vm/module.sh" "$kernel")
 	gcc -std=gnu11 -O2 -Wall -Wextra -o "$R3MAP_CACHE/bench/attach-clock" "$here/attach-clock.c"
+	gcc -std=gnu11 -O2 -Wall -Wextra -pthread -o "$R3MAP_CACHE/bench/region-clock" \
+		"$here/region-clock.c"
 	vm_say "measuring on $KERNEL_RELEASE; about a minute for each subject and question"
 	local env=(--env "BENCH_SUBJECTS=$subjects" --env "BENCH_CASES=$cases"
 		--env "BENCH_REPS=$reps" --env "BENCH_RUNTIME=${runtime}ms"
 		--env "BENCH_MOUNT_OPTIONS=$options" --env "BENCH_R3MAP=$program"
-		--env "BENCH_RUBLK=$rublk" --env "BENCH_CLOCK=$R3MAP_CACHE/bench/attach-clock")
+		--env "BENCH_RUBLK=$rublk" --env "BENCH_CLOCK=$R3MAP_CACHE/bench/attach-clock"
+		--env "BENCH_REGION_CLOCK=$R3MAP_CACHE/bench/region-clock")
 	# a question that fails takes nothing from those that were answered
 	# shellcheck disable=SC2016 # for the shell in the guest
 	"$here/../selftests/vm/boot.sh" --kernel "$kernel" --mem 2G "${clock[@]}" --module "$ko" \

@@ -147,6 +147,8 @@ static void asked_together(void **state)
 	(void)state;
 	begin(NULL);
 	next_waits();
+	assert_int_equal(kept_count, 1);
+	next_waits();
 	assert_int_equal(kept_count, 16);
 	/* The second answer is of no use before the first. */
 	answer(at(16 * MIB), 0, true);
@@ -194,6 +196,7 @@ static void zeroes_are_whole_chunks(void **state)
 	(void)state;
 	begin(NULL);
 	next_waits();
+	next_waits();
 	answer(at(0), 100000, false);
 	answer(at(16 * MIB), 0, false);
 	next_is(0, 131072, false);
@@ -202,6 +205,27 @@ static void zeroes_are_whole_chunks(void **state)
 	answer(at(100000), 0, true);
 	next_is(131072, 16 * MIB, true);
 	next_is(16 * MIB, 32 * MIB, false);
+	end();
+}
+
+/* The first may be guessed before anything else is asked about; it comes as a piece all the same. */
+static void first_is_guessed(void **state)
+{
+	struct piece piece;
+
+	(void)state;
+	begin_list("1M 64K\n2M 64K\n");
+	assert_false(looks_guess(looks, CHUNK, &piece));
+	next_waits();
+	assert_int_equal(kept_count, 1);
+	assert_true(looks_guess(looks, CHUNK, &piece));
+	assert_int_equal(piece.offset, MIB);
+	assert_int_equal(piece.end, MIB + CHUNK);
+	assert_false(piece.zero);
+	next_waits();
+	answer(at(MIB), 0, true);
+	next_is(MIB, MIB + CHUNK, true);
+	comes(2 * MIB, 2 * MIB + CHUNK);
 	end();
 }
 
@@ -254,6 +278,7 @@ int main(void)
 		cmocka_unit_test(asked_together),
 		cmocka_unit_test(everything_once),
 		cmocka_unit_test(zeroes_are_whole_chunks),
+		cmocka_unit_test(first_is_guessed),
 		cmocka_unit_test(dropped_comes_again),
 		cmocka_unit_test(program_comes_first),
 	};

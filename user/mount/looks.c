@@ -49,6 +49,7 @@ struct looks {
 	uint64_t part;			/* bytes of the next one */
 	bool range_whole;		/* it is the whole region */
 	bool at_whole;			/* so was that of the last piece */
+	bool begun;			/* the first look was made, and what its part is may be guessed */
 
 	struct look look[LOOKS];
 	struct look *free;
@@ -131,10 +132,10 @@ static bool range_next(struct looks *looks)
 	return true;
 }
 
-/* As many looks as there may be. */
+/* As many looks as there may be; the first one alone, so that a guess comes before the others. */
 static void looks_ask(struct looks *looks)
 {
-	while (looks->free && looks->used < LOOKS) {
+	while (looks->free && looks->used < (looks->begun ? LOOKS : 1)) {
 		struct look *look = looks->free;
 		uint64_t left;
 
@@ -205,6 +206,7 @@ enum looks_next looks_next(struct looks *looks, struct piece *piece)
 		looks_ask(looks);
 		if (!looks->used)	/* none is free: all that were dropped are on their way */
 			return looks->free ? LOOKS_NONE : LOOKS_WAIT;
+		looks->begun = true;
 		look = looks->ring[looks->head];
 		if (look->asked)
 			return LOOKS_WAIT;
@@ -221,6 +223,18 @@ enum looks_next looks_next(struct looks *looks, struct piece *piece)
 		looks->used--;
 		look_put(look);
 	}
+}
+
+bool looks_guess(const struct looks *looks, uint64_t most, struct piece *piece)
+{
+	const struct look *look = looks->ring[looks->head];
+
+	if (!looks->used)
+		return false;
+	*piece = (struct piece) { look->done, look->to, false };
+	if (piece->end - piece->offset > most)
+		piece->end = piece->offset + most;
+	return true;
 }
 
 /* The last of the ring is not wanted now. */

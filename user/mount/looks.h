@@ -40,6 +40,11 @@ enum looks_next {
 /* The next piece, right behind the last one or in the next range. Asks the backend for more. */
 enum looks_next looks_next(struct looks *looks, struct piece *piece);
 /*
+ * After LOOKS_WAIT: where the next piece will begin, as data, @most bytes of it. looks_next() will still
+ * give all of it. The first looks_next() has asked the backend about no more than this. False: nobody knows.
+ */
+bool looks_guess(const struct looks *looks, uint64_t most, struct piece *piece);
+/*
  * Something comes first: of the range that was begun the rest comes with the whole region in the end,
  * those behind it come when their turn is.
  */

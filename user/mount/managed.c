@@ -134,11 +134,17 @@ void managed_broke(struct managed *managed, const struct error *error)
 		managed->error = *error;
 }
 
+void managed_ready(struct managed *managed)
+{
+	atomic_store(&managed->ready, loop_now());
+}
+
 void managed_missed(struct managed *managed, uint64_t offset, uint32_t length)
 {
 	char line[64];
 	int used;
 
+	atomic_fetch_add(&managed->fetching, length);
 	atomic_store(&managed->missed, offset + length);
 	if (managed->record < 0)
 		return;
@@ -148,6 +154,11 @@ void managed_missed(struct managed *managed, uint64_t offset, uint32_t length)
 		managed->record_failed = true;
 		log_warn("cannot record the order of the misses: %s", strerror(errno));
 	}
+}
+
+void managed_fetched(struct managed *managed, uint32_t length)
+{
+	atomic_fetch_sub(&managed->fetching, length);
 }
 
 void managed_flush(struct managed *managed, struct managed_flush *flush)

@@ -58,8 +58,10 @@ struct managed {
 	struct hooks *hooks;		/* told when all is local, or NULL */
 
 	/* Of all threads. */
+	_Atomic uint64_t fetching;	/* bytes that are on their way for FETCHes */
 	_Atomic uint64_t missed;	/* where the newest FETCH ended; UINT64_MAX: pull.c knows it */
 	sem_t first;			/* posted once: what pull_first asks for is there */
+	_Atomic uint64_t ready;		/* ns, CLOCK_MONOTONIC: since when somebody can read; 0: not yet */
 	_Atomic uint64_t pull_rate;	/* bytes a second; 0: no limit */
 	_Atomic uint64_t pull_paused;	/* ns, CLOCK_MONOTONIC: since when; 0: it runs */
 	struct latency pulls;		/* of a chunk, from its claim until its bytes are here */
@@ -108,8 +110,11 @@ void managed_broke(struct managed *managed, const struct error *error);
 void managed_pause(struct managed *managed, bool pause);
 void managed_rate(struct managed *managed, uint64_t rate);
 
-/* A FETCH has come, in any thread. */
+/* The device is about to be told of. From any thread. */
+void managed_ready(struct managed *managed);
+/* A FETCH has come, in any thread; and it is over. */
 void managed_missed(struct managed *managed, uint64_t offset, uint32_t length);
+void managed_fetched(struct managed *managed, uint32_t length);
 /* A FLUSH request has come: @done(@owner, error) when all that is dirty is at the backend. */
 struct managed_flush {
 	void (*done)(struct managed_flush *flush, int error);

@@ -706,6 +706,8 @@ int mount_serve(const struct mount_options *options, const char *backend, struct
 		return via_serve(options, backend, pipe, log, error);
 	if (!err)
 		err = mount_up(&m, backend, error);
+	if (!err && m.device.chunk)
+		managed_ready(&m.managed);
 	if (!err)
 		err = ready_tell(options, &(struct ready) { m.path, pipe, log }, &m.child_pid,
 				 &m.child.fd, error);

@@ -9,12 +9,12 @@
 #define WINDOW_FIRST	4.0		/* chunks */
 #define WINDOW_LEAST	2.0
 #define GROW		(1.0 / 32)	/* of the window, in the time of a chunk */
-#define QUEUED_FEW	3.0		/* chunks in queues: below this the window grows */
-#define QUEUED_MANY	6.0		/* above it shrinks */
-#define START_AHEAD	2.0		/* at the start: times what came in the time of a chunk */
+#define QUEUED_FEW	1.0		/* chunks in queues: below this the window grows */
+#define QUEUED_MANY	2.5		/* above it, for a whole round, it shrinks */
+#define START_AHEAD	2.5		/* at the start: times what came in the time of a chunk */
 #define RATE_BETTER	1.25		/* a round that is so much better is worth the next */
 #define ROUNDS_FLAT	2u		/* that are not, and the start is over */
-#define ROUND_QUEUED	1.25		/* or one of them, if even its first chunk took so long */
+#define ROUND_QUEUED	1.05		/* or one of them, if even its first chunk took so long */
 
 void pace_init(struct pace *pace, uint32_t most, uint64_t rate, uint64_t now)
 {
@@ -27,6 +27,12 @@ void pace_init(struct pace *pace, uint32_t most, uint64_t rate, uint64_t now)
 		.rate = rate,
 		.filled = now,
 	};
+}
+
+void pace_begin(struct pace *pace, uint64_t now)
+{
+	pace->round = now;
+	pace->period_end = now + PERIOD;
 }
 
 void pace_set_rate(struct pace *pace, uint64_t rate, uint64_t now)
@@ -66,6 +72,7 @@ static void start_over(struct pace *pace)
 {
 	pace->starting = false;
 	pace->window = pace->rate_best * (double)pace->base + QUEUED_FEW;
+	pace->least = 0;
 }
 
 /* A round is over, which began at pace->round. */
@@ -101,15 +108,31 @@ static void start_note(struct pace *pace, uint64_t asked, uint64_t took, uint64_
 		round_over(pace, now);
 }
 
-/* Once for each chunk: in the time of one, the window grows by a small part, or shrinks by one. */
-static void steady_note(struct pace *pace, uint64_t took, bool window_full)
+/* Of the window, if a chunk takes so long. */
+static double queued(const struct pace *pace, uint64_t took)
 {
-	double queued = pace->window * (1.0 - (double)pace->base / (double)took);
+	return pace->window * (1.0 - (double)pace->base / (double)took);
+}
 
-	if (queued > QUEUED_MANY)
+/*
+ * Once for each chunk: in the time of one, the window grows by a small part, or shrinks by one. What made one
+ * chunk late may be anything, what makes all of a round late is a queue.
+ */
+static void steady_note(struct pace *pace, uint64_t asked, uint64_t took, uint64_t now,
+			bool window_full)
+{
+	if (!pace->round_least || took < pace->round_least)
+		pace->round_least = took;
+	if (pace->least && queued(pace, pace->least) > QUEUED_MANY &&
+	    queued(pace, pace->round_least) > QUEUED_MANY)
 		pace->window -= 1.0 / pace->window;
-	else if (queued < QUEUED_FEW && window_full)
+	else if (queued(pace, took) < QUEUED_FEW && window_full)
 		pace->window += GROW + 1.0 / pace->window;
+	if (asked >= pace->round && now > pace->round) {
+		pace->least = pace->round_least;
+		pace->round_least = 0;
+		pace->round = now;
+	}
 }
 
 void pace_arrived(struct pace *pace, uint64_t asked, uint64_t now, bool window_full)
@@ -120,7 +143,7 @@ void pace_arrived(struct pace *pace, uint64_t asked, uint64_t now, bool window_f
 	if (pace->starting)
 		start_note(pace, asked, took, now, window_full);
 	else
-		steady_note(pace, took, window_full);
+		steady_note(pace, asked, took, now, window_full);
 	if (pace->window > pace->most)
 		pace->window = pace->most;
 	if (pace->window < WINDOW_LEAST)

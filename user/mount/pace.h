@@ -26,6 +26,7 @@ struct pace {
 	uint64_t round;			/* ns: when the round began; one asked for later ends it */
 	uint32_t round_arrived;		/* chunks */
 	uint64_t round_least;		/* ns: the shortest time in it; 0: none */
+	uint64_t least;			/* ns: and in the one before; 0: there was none, or it started */
 	double rate_best;		/* chunks a ns, of the best round of the start */
 	unsigned int rounds_flat;	/* that were hardly better, one after the other */
 	uint64_t base;			/* ns: the shortest of this and the last period; 0: unknown */
@@ -40,6 +41,8 @@ struct pace {
 void pace_init(struct pace *pace, uint32_t most, uint64_t rate, uint64_t now);
 /* Another rate, from now on; what was asked for beyond the old one is still owed. */
 void pace_set_rate(struct pace *pace, uint64_t rate, uint64_t now);
+/* What was there before this moment is no measure. */
+void pace_begin(struct pace *pace, uint64_t now);
 /* How many chunks may be on their way. */
 uint32_t pace_window(const struct pace *pace);
 /* A chunk has come that was asked for at @asked; as many as the window allows were on their way. */

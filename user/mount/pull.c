@@ -7,7 +7,8 @@
  * chunks of data are claimed as the pace (pace.h) allows, read into the store and filled; chunks of
  * zeroes are claimed and filled at once. What a bio asks for meanwhile is fetched beside it, and is
  * passed over here. When two bios in a row miss chunks that follow each other, somebody reads there, and
- * the pull goes on from there.
+ * the pull goes on from there. The very first read does not wait for what the backend tells: TCP begins
+ * slowly, and a round trip in which nothing comes is one that it begins later.
  *
  * Each round does a bounded piece of work and comes back as a task, so that requests of the module
  * are served in between.
@@ -29,6 +30,9 @@
 #include "mount/order.h"
 #include "mount/pace.h"
 
+#define GENTLE		2u		/* workers that may be busy until somebody has read, and always */
+#define GENTLE_NS	100000000ULL	/* or for so long once the device is ready */
+#define GENTLE_MOST	1000000000ULL	/* or so long in all */
 #define STEPS_ROUND	8u		/* of one round */
 #define CLAIM_DIRECT	(256u << 10)	/* bytes of one claim from a backend that never waits */
 #define RETRY_FIRST	1000000000ULL	/* ns until a pass that left something is followed by another */
@@ -59,11 +63,14 @@ struct pull {
 
 	struct order *order;
 	struct pace pace;
+	bool gentle;			/* nobody has read yet */
+	uint64_t began;			/* ns */
 	struct loop_timer paced;	/* the rate limit allows more */
 	uint64_t missed;		/* where the last bio's misses ended */
 
 	struct looks *looks;
 	struct piece piece;		/* what is being pulled now */
+	bool guessed;			/* the first of them was, if it had to be */
 	uint32_t unit;			/* bytes of a read, at most: whole chunks */
 
 	struct chunk_extents claimed;	/* not yet given to a worker */
@@ -136,13 +143,48 @@ static void pull_failed(struct pull *pull, const char *what, uint64_t offset, ui
 		pull_tell(pull, &pull->failed, -EIO);
 }
 
+/* The first read of the device is on its way, or none is likely to come soon. */
+static void gentle_over(struct pull *pull)
+{
+	if (pull->gentle)
+		pace_begin(&pull->pace, loop_now());
+	pull->gentle = false;
+}
+
+/* What readers wait for, in reads. At the start the rate decides, and that is of the pull alone. */
+static uint32_t pull_fetching(struct pull *pull)
+{
+	if (pull->pace.starting)
+		return 0;
+	return (uint32_t)(atomic_load(&pull->managed->fetching) / pull->unit);
+}
+
+/*
+ * How many workers may be busy. What a device is attached for is read at once, and would wait behind
+ * all that the pull has asked for by then: with a full window that is longer than the read takes. What
+ * readers wait for is on its way, too, but leaves room for a little.
+ */
+static uint32_t pull_window(struct pull *pull)
+{
+	uint64_t ready = atomic_load(&pull->managed->ready), now = loop_now();
+	uint32_t window, least, fetching;
+
+	if (pull->gentle && ((ready && now - ready > GENTLE_NS) || now - pull->began > GENTLE_MOST))
+		gentle_over(pull);
+	window = pace_window(&pull->pace);
+	least = window < GENTLE ? window : GENTLE;
+	fetching = pull_fetching(pull);
+	return pull->gentle || window < least + fetching ? least : window - fetching;
+}
+
 static void worker_done(struct backend_io *io, int error)
 {
 	struct pull_worker *worker = (struct pull_worker *)io;	/* its first member */
 	struct pull *pull = worker->pull;
 
-	pace_arrived(&pull->pace, worker->asked, loop_now(),
-		     pull->busy >= pace_window(&pull->pace));
+	if (!pull->gentle)
+		pace_arrived(&pull->pace, worker->asked, loop_now(),
+			     pull->busy + pull_fetching(pull) >= pace_window(&pull->pace));
 	worker->next = pull->free;
 	pull->free = worker;
 	pull->busy--;
@@ -221,7 +263,7 @@ static void pull_claim(struct pull *pull)
 {
 	struct managed *m = pull->managed;
 	uint64_t left = pull->piece.end - pull->piece.offset, max = left;
-	uint64_t idle = (uint64_t)(pace_window(&pull->pace) - pull->busy) * pull->unit;
+	uint64_t idle = (uint64_t)(pull_window(pull) - pull->busy) * pull->unit;
 	struct error error = { 0 };
 
 	if (!m->backend->info.waits && idle > CLAIM_DIRECT)
@@ -257,6 +299,8 @@ static void pull_follow(struct pull *pull)
 
 	if (missed == UINT64_MAX)
 		return;
+	if (atomic_load(&pull->managed->ready))	/* before, the kernel looked for partitions */
+		gentle_over(pull);
 	pull->missed = missed;
 	if (missed <= before || missed - before > FOLLOW_GAP)
 		return;
@@ -316,7 +360,7 @@ static bool pull_step(struct pull *pull)
 		return false;
 	if (pull->piece.offset < pull->piece.end) {
 		if (!pull->piece.zero) {
-			if (pull->busy >= pace_window(&pull->pace))
+			if (pull->busy >= pull_window(pull))
 				return false;
 			wait = pace_wait(&pull->pace, loop_now());
 			if (wait) {
@@ -331,9 +375,13 @@ static bool pull_step(struct pull *pull)
 	}
 	switch (looks_next(pull->looks, &pull->piece)) {
 	case LOOKS_PIECE:
+		pull->guessed = true;
 		return true;
 	case LOOKS_WAIT:
-		return false;
+		if (pull->guessed)
+			return false;
+		pull->guessed = true;
+		return looks_guess(pull->looks, pull->unit, &pull->piece);
 	case LOOKS_NONE:
 		break;
 	}
@@ -394,7 +442,10 @@ int pull_new(struct managed *managed, struct pull **out, struct error *error)
 	}
 	pull->paced.fire = pull_paced;
 	pull->missed = UINT64_MAX;
-	pace_init(&pull->pace, workers, managed->options->pull_rate, loop_now());
+	pull->began = loop_now();
+	pace_init(&pull->pace, workers, managed->options->pull_rate, pull->began);
+	/* Who waits for the first bytes to be pulled is in a hurry himself; a local one has no queue. */
+	pull->gentle = !managed->options->pull_first && managed->backend->info.waits;
 	err = order_open(managed->options->order, managed->size, managed->loop, pull_more, pull,
 			 &pull->order, error);
 	if (err)

@@ -802,6 +802,8 @@ int via_serve(const struct mount_options *options, const char *backend, int pipe
 	if (err)
 		return error_set(error, err, "cannot make an eventfd: %s", strerror(-err));
 	err = via_up(&v, backend, error);
+	if (!err && v.pipeline)
+		managed_ready(pipeline_managed(v.pipeline));
 	if (!err)
 		err = ready_tell(options, &(struct ready) { v.path, pipe, log }, &v.child_pid,
 				 &v.child.fd, error);
