@@ -66,9 +66,9 @@ far_file()
 		bench_die "cannot make the region"
 }
 
-# far_memory SIZE [OPTION...]: far_serve, with SIZE of such data in the server's own memory. To make them up
-# for each request would take half of the only processor, and to say where a file in memory has holes
-# takes 10 ms of it for 256 MiB.
+# far_memory SIZE [OPTION...]: far_serve, with SIZE of such data in the server's own memory. To make them
+# up for each request would take half of the only processor, and to say where a file in memory has
+# holes takes 10 ms of it for 256 MiB.
 far_memory()
 {
 	local size=$1
@@ -118,7 +118,7 @@ far_clock()
 	FAR_OUT=$BENCH_TMP/clock.out
 	chroot "$ROOT" "$BENCH_REGION_CLOCK" "$FAR_DEVICE" "$@" -- "${FAR_COMMAND[@]}" \
 		>"$FAR_OUT" 2>"$BENCH_TMP/clock.err" && return
-	kill -0 "$FAR_SERVER" 2>/dev/null ||
+	grep -q '^State:.[^Z]' "/proc/$FAR_SERVER/status" 2>/dev/null ||
 		bench_die "$FAR_NAME: nbdkit has ended: $(tail -n 2 "$BENCH_TMP/far.err")"
 	bench_die "$FAR_NAME: $(tail -n 2 "$BENCH_TMP/clock.err")"
 }

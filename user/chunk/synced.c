@@ -90,8 +90,6 @@ static void fetch_done(struct backend_io *io, int error)
 	struct synced *s = fetch->synced;
 	const uint64_t from = io->offset, to = from + io->length;
 
-	if (s->options.fetched)
-		s->options.fetched(s->options.data, io->length);
 	bits_clear(&s->busy, from, to);
 	if (!error) {
 		atomic_fetch_add(&s->counts.fetches, 1);

@@ -47,10 +47,8 @@ struct synced_options {
 	const struct store *store;	/* borrowed: where fetches put their bytes */
 	uint32_t chunk;			/* bytes, a power of two */
 	uint32_t fetch_max;		/* bytes of one fetch, at most; >= chunk */
-	/* A fetch begins. Both may be NULL. */
+	/* A fetch begins. May be NULL. */
 	void (*missed)(void *data, uint64_t offset, uint32_t length);
-	/* It is over. */
-	void (*fetched)(void *data, uint32_t length);
 	void *data;
 };
 

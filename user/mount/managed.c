@@ -144,7 +144,6 @@ void managed_missed(struct managed *managed, uint64_t offset, uint32_t length)
 	char line[64];
 	int used;
 
-	atomic_fetch_add(&managed->fetching, length);
 	atomic_store(&managed->missed, offset + length);
 	if (managed->record < 0)
 		return;
@@ -154,11 +153,6 @@ void managed_missed(struct managed *managed, uint64_t offset, uint32_t length)
 		managed->record_failed = true;
 		log_warn("cannot record the order of the misses: %s", strerror(errno));
 	}
-}
-
-void managed_fetched(struct managed *managed, uint32_t length)
-{
-	atomic_fetch_sub(&managed->fetching, length);
 }
 
 void managed_flush(struct managed *managed, struct managed_flush *flush)

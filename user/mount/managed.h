@@ -58,7 +58,6 @@ struct managed {
 	struct hooks *hooks;		/* told when all is local, or NULL */
 
 	/* Of all threads. */
-	_Atomic uint64_t fetching;	/* bytes that are on their way for FETCHes */
 	_Atomic uint64_t missed;	/* where the newest FETCH ended; UINT64_MAX: pull.c knows it */
 	sem_t first;			/* posted once: what pull_first asks for is there */
 	_Atomic uint64_t ready;		/* ns, CLOCK_MONOTONIC: since when somebody can read; 0: not yet */
@@ -112,9 +111,8 @@ void managed_rate(struct managed *managed, uint64_t rate);
 
 /* The device is about to be told of. From any thread. */
 void managed_ready(struct managed *managed);
-/* A FETCH has come, in any thread; and it is over. */
+/* A FETCH has come, in any thread. */
 void managed_missed(struct managed *managed, uint64_t offset, uint32_t length);
-void managed_fetched(struct managed *managed, uint32_t length);
 /* A FLUSH request has come: @done(@owner, error) when all that is dirty is at the backend. */
 struct managed_flush {
 	void (*done)(struct managed_flush *flush, int error);

@@ -30,7 +30,7 @@
 #include "mount/order.h"
 #include "mount/pace.h"
 
-#define GENTLE		2u		/* workers that may be busy until somebody has read, and always */
+#define GENTLE		2u		/* workers that are busy until somebody has read */
 #define GENTLE_NS	100000000ULL	/* or for so long once the device is ready */
 #define GENTLE_MOST	1000000000ULL	/* or so long in all */
 #define STEPS_ROUND	8u		/* of one round */
@@ -151,30 +151,19 @@ static void gentle_over(struct pull *pull)
 	pull->gentle = false;
 }
 
-/* What readers wait for, in reads. At the start the rate decides, and that is of the pull alone. */
-static uint32_t pull_fetching(struct pull *pull)
-{
-	if (pull->pace.starting)
-		return 0;
-	return (uint32_t)(atomic_load(&pull->managed->fetching) / pull->unit);
-}
-
 /*
  * How many workers may be busy. What a device is attached for is read at once, and would wait behind
- * all that the pull has asked for by then: with a full window that is longer than the read takes. What
- * readers wait for is on its way, too, but leaves room for a little.
+ * all that the pull has asked for by then: with a full window that is longer than the read takes.
  */
 static uint32_t pull_window(struct pull *pull)
 {
 	uint64_t ready = atomic_load(&pull->managed->ready), now = loop_now();
-	uint32_t window, least, fetching;
+	uint32_t window;
 
 	if (pull->gentle && ((ready && now - ready > GENTLE_NS) || now - pull->began > GENTLE_MOST))
 		gentle_over(pull);
 	window = pace_window(&pull->pace);
-	least = window < GENTLE ? window : GENTLE;
-	fetching = pull_fetching(pull);
-	return pull->gentle || window < least + fetching ? least : window - fetching;
+	return pull->gentle && window > GENTLE ? GENTLE : window;
 }
 
 static void worker_done(struct backend_io *io, int error)
@@ -184,7 +173,7 @@ static void worker_done(struct backend_io *io, int error)
 
 	if (!pull->gentle)
 		pace_arrived(&pull->pace, worker->asked, loop_now(),
-			     pull->busy + pull_fetching(pull) >= pace_window(&pull->pace));
+			     pull->busy >= pace_window(&pull->pace));
 	worker->next = pull->free;
 	pull->free = worker;
 	pull->busy--;

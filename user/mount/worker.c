@@ -77,7 +77,6 @@ static void slot_fetched(struct slot *slot, int error)
 {
 	struct worker *worker = slot->io.owner;
 
-	managed_fetched(worker->managed, slot->io.length);
 	if (!error)
 		store_trim(&worker->managed->store, slot->io.offset, slot->io.length);
 	slot_answer(slot, error);
@@ -193,10 +192,10 @@ static void worker_submit_managed(struct worker *worker, const struct r3map_desc
 	slot->tag = desc->tag;
 	if (desc->op == R3MAP_OP_FLUSH)
 		return managed_flush(managed, &slot->flush);
+	managed_missed(managed, desc->offset, desc->length);
 	err = store_prepare(&managed->store, desc->offset, desc->length);
 	if (err)
 		return slot_answer(slot, err);
-	managed_missed(managed, desc->offset, desc->length);
 	slot->fetch = true;
 	slot->io.op = BACKEND_READ;
 	slot->io.flags = 0;
