@@ -349,7 +349,7 @@ static bool pull_step(struct pull *pull)
 	if (!pull_spread(pull) || atomic_load(&pull->managed->pull_paused))
 		return false;
 	if (pull->piece.offset < pull->piece.end) {
-		/* Asked once: readers of other threads change it at any time. */
+		/* Asked once: it changes with the time. */
 		window = pull_window(pull);
 		if (!pull->piece.zero) {
 			if (pull->busy >= window)
