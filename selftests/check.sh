@@ -31,30 +31,38 @@ log=$R3MAP_CACHE/log/check-$(date +%Y%m%d-%H%M%S)-$$
 passed=0 failed=0 skipped=0
 skips=() fails=() again=() shaky=()
 
-# check_brief: a line per result out of KTAP; all of a test's output when it failed
+# check_brief RING: a line per result out of KTAP, as it comes, which some awks and sed do not do; all of a
+# test's output when it failed
 check_brief()
 {
-	awk -v all="$V" -v ring="$1" '
-		/^# running: / { buffer = ""; next }
-		/^# Totals:/ || /^# kernel / || /^KTAP/ || /^1\.\./ { next }
-		/^# took / { next }
-		/^not ok / {
-			printf "%s", buffer
-			buffer = ""
-			print "  FAILED  " ring ": " $0
-			fflush(); next
-		}
-		/^ok / {
-			if (all) printf "%s", buffer
-			buffer = ""
-			name = $0
-			sub(/^ok [0-9]* /, "", name)
-			print ($0 ~ /# SKIP/ ? "  skipped " : "  ok      ") ring ": " name
-			fflush(); next
-		}
-		(/^# .*not ok / && !/# SKIP/) || all { print; fflush(); next }
-		{ buffer = buffer $0 "\n" }
-		END { printf "%s", buffer }'
+	local line name buffer=''
+	while IFS= read -r line; do
+		case $line in
+		'# running: '*) buffer='' ;;
+		'# Totals:'* | '# kernel '* | KTAP* | 1..* | '# took '*) ;;
+		'not ok '*)
+			printf '%s  FAILED  %s: %s\n' "$buffer" "$1" "$line"
+			buffer=''
+			;;
+		'ok '*)
+			buffer=''
+			name=${line#ok }
+			name=${name#* }
+			case $name in
+			*'# SKIP'*) printf '  skipped %s: %s\n' "$1" "$name" ;;
+			*) printf '  ok      %s: %s\n' "$1" "$name" ;;
+			esac
+			;;
+		*)
+			if [ "$V" != 0 ] || { [[ $line == '# '*'not ok '* ]] && [[ $line != *'# SKIP'* ]]; }; then
+				printf '%s\n' "$line"
+			else
+				buffer+=$line$'\n'
+			fi
+			;;
+		esac
+	done
+	printf '%s' "$buffer"
 }
 
 # check_sum RING FILE: add up the results of one run

@@ -30,7 +30,7 @@ sanitize_run()
 	vm_say "$tool: $# tests"
 	echo "# $tool"
 	lib/run.sh --no-module --keep "$log/$tool" "$@" 2>&1 | tee "$log/$tool.ktap" |
-		grep -E '^(not ok|ok|# took [1-9][0-9]) '
+		grep --line-buffered -E '^(not ok|ok|# took [1-9][0-9]) '
 	read -r p f s < <(sed -n 's/^# Totals: pass:\([0-9]*\) fail:\([0-9]*\) skip:\([0-9]*\)$/\1 \2 \3/p' \
 		"$log/$tool.ktap")
 	[ -n "${s:-}" ] || p=0 f=1 s=0
