@@ -31,30 +31,38 @@ log=$R3MAP_CACHE/log/check-$(date +%Y%m%d-%H%M%S)-$$
 passed=0 failed=0 skipped=0
 skips=() fails=() again=() shaky=()
 
-# check_brief: a line per result out of KTAP; all of a test's output when it failed
+# check_brief RING: a line per result out of KTAP, as it comes, which some awks and sed do not do; all of a
+# test's output when it failed
 check_brief()
 {
-	awk -v all="$V" -v ring="$1" '
-		/^# running: / { buffer = ""; next }
-		/^# Totals:/ || /^# kernel / || /^KTAP/ || /^1\.\./ { next }
-		/^# took / { next }
-		/^not ok / {
-			printf "%s", buffer
-			buffer = ""
-			print "  FAILED  " ring ": " $0
-			fflush(); next
-		}
-		/^ok / {
-			if (all) printf "%s", buffer
-			buffer = ""
-			name = $0
-			sub(/^ok [0-9]* /, "", name)
-			print ($0 ~ /# SKIP/ ? "  skipped " : "  ok      ") ring ": " name
-			fflush(); next
-		}
-		(/^# .*not ok / && !/# SKIP/) || all { print; fflush(); next }
-		{ buffer = buffer $0 "\n" }
-		END { printf "%s", buffer }'
+	local line name buffer=''
+	while IFS= read -r line; do
+		case $line in
+		'# running: '*) buffer='' ;;
+		'# Totals:'* | '# kernel '* | KTAP* | 1..* | '# took '*) ;;
+		'not ok '*)
+			printf '%s  FAILED  %s: %s\n' "$buffer" "$1" "$line"
+			buffer=''
+			;;
+		'ok '*)
+			buffer=''
+			name=${line#ok }
+			name=${name#* }
+			case $name in
+			*'# SKIP'*) printf '  skipped %s: %s\n' "$1" "$name" ;;
+			*) printf '  ok      %s: %s\n' "$1" "$name" ;;
+			esac
+			;;
+		*)
+			if [ "$V" != 0 ] || { [[ $line == '# '*'not ok '* ]] && [[ $line != *'# SKIP'* ]]; }; then
+				printf '%s\n' "$line"
+			else
+				buffer+=$line$'\n'
+			fi
+			;;
+		esac
+	done
+	printf '%s' "$buffer"
 }
 
 # check_sum RING FILE: add up the results of one run
@@ -91,7 +99,7 @@ check_host()
 	vm_say "on this machine: $# tests"
 	"$here/lib/run.sh" --no-module --keep "$log/host" "$@" 2>&1 |
 		tee "$log/host.ktap" | check_brief host
-	check_sum host "$log/host.ktap"
+	vm_say "on this machine: done"
 }
 
 # check_kernel NAME CPUS TEST...: kernel rings, in one machine
@@ -254,8 +262,19 @@ if [ $((${#kernel[@]} + ${#lab[@]})) -gt 0 ]; then
 		"$here/vm/kernel.sh" "${k%%:*}" || :
 	done) >/dev/null 2>"$log/kernels.log" &
 fi
-[ ${#host[@]} = 0 ] || check_host "${host[@]}"
+# with several machines at a time there are processors for the host's tests, which mostly wait, as well
+beside=
+if [ ${#host[@]} -gt 0 ]; then
+	if [ "$JOBS" -gt 1 ] && [ $((${#kernel[@]} + ${#lab[@]})) -gt 0 ]; then
+		check_host "${host[@]}" &
+		beside=$!
+	else
+		check_host "${host[@]}"
+	fi
+fi
 [ $((${#kernel[@]} + ${#lab[@]})) = 0 ] || check_kernels "${kernel[@]}"
+[ -z "$beside" ] || wait "$beside"
+[ ${#host[@]} = 0 ] || check_sum host "$log/host.ktap"
 # a change that breaks many is not looked at twice
 if [ "${AGAIN:-0}" = 1 ] && [ $failed -gt 0 ] && [ ${#again[@]} -gt 0 ] && [ ${#again[@]} -le 5 ]; then
 	check_again

@@ -5,9 +5,8 @@
 #
 # Runs tests of the host rings again with tools that watch memory and threads:
 # with AddressSanitizer and UBSan, with ThreadSanitizer, and in valgrind. All
-# unit tests with each, the fuzz inputs with all but the second, the protocol
-# tests with the first, some of them with the others. A test fails as well
-# when a tool has found something in any of its programs.
+# unit and protocol tests with each, the fuzz inputs with all but the second.
+# A test fails as well when a tool has found something in any of its programs.
 # KTAP, and a sum in the last line; reports and outputs are kept in the cache.
 
 set -uo pipefail
@@ -16,18 +15,6 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 . "$here/vm/common.sh"
 cd "$here" || exit 1
 
-# All of them. From export-changed.sh on they take 38 s of processor time together.
-ADDRESS_PROTO="proto/serve-data.sh proto/serve-clients.sh proto/serve-tls.sh proto/serve-limits.sh
-	proto/serve-exports.sh proto/nbdkit-trouble.sh proto/nbds.sh proto/reconnect.sh proto/refusals.sh
-	proto/server-death.sh proto/qemu-nbd.sh proto/export-changed.sh proto/flags.sh proto/holes.sh
-	proto/info.sh proto/nbd-server.sh proto/nbdkit-file.sh proto/nbdkit-limits.sh
-	proto/nbdkit-memory.sh proto/nbdkit-tcp.sh proto/old-servers.sh proto/file-devices.sh"
-# Not all, for time: the server's threads, the client's dialer, and both in one process.
-THREAD_PROTO="proto/serve-data.sh proto/serve-clients.sh proto/serve-tls.sh proto/serve-limits.sh
-	proto/serve-exports.sh proto/server-death.sh proto/flags.sh"
-# what is done within seconds there, too
-VALGRIND_PROTO="proto/serve-data.sh proto/flags.sh proto/old-servers.sh proto/refusals.sh
-	proto/export-changed.sh proto/server-death.sh"
 VALGRIND_SLOW=8			# times as long as otherwise a wait may take there
 
 log=$R3MAP_CACHE/log/sanitize-$(date +%Y%m%d-%H%M%S)-$$
@@ -43,7 +30,7 @@ sanitize_run()
 	vm_say "$tool: $# tests"
 	echo "# $tool"
 	lib/run.sh --no-module --keep "$log/$tool" "$@" 2>&1 | tee "$log/$tool.ktap" |
-		grep -E '^(not ok|ok|# took [1-9][0-9]) '
+		grep --line-buffered -E '^(not ok|ok|# took [1-9][0-9]) '
 	read -r p f s < <(sed -n 's/^# Totals: pass:\([0-9]*\) fail:\([0-9]*\) skip:\([0-9]*\)$/\1 \2 \3/p' \
 		"$log/$tool.ktap")
 	[ -n "${s:-}" ] || p=0 f=1 s=0
@@ -80,10 +67,9 @@ sanitize_address()
 	local tests
 	sanitize_build address,undefined
 	mapfile -t tests < <(sanitize_tests bin-address-undefined/{unit,fuzz})
-	# shellcheck disable=SC2086 # words are meant
 	ASAN_OPTIONS=log_path=$log/address.report:exitcode=99 \
 		UBSAN_OPTIONS=log_path=$log/address.report.ub:exitcode=99:halt_on_error=1:print_stacktrace=1 \
-		sanitize_run address "${tests[@]}" $ADDRESS_PROTO
+		sanitize_run address "${tests[@]}" "${protocol[@]}"
 }
 
 sanitize_thread()
@@ -91,9 +77,8 @@ sanitize_thread()
 	local tests
 	sanitize_build thread
 	mapfile -t tests < <(sanitize_tests bin-thread/unit)
-	# shellcheck disable=SC2086 # words are meant
 	TSAN_OPTIONS=log_path=$log/thread.report:exitcode=99:suppressions=$here/tsan.supp \
-		sanitize_run thread "${tests[@]}" $THREAD_PROTO
+		sanitize_run thread "${tests[@]}" "${protocol[@]}"
 }
 
 # sanitize_wrapped PROGRAM SCRIPT: make SCRIPT, which runs PROGRAM in valgrind
@@ -122,9 +107,8 @@ sanitize_valgrind()
 	done
 	sanitize_wrapped ../user/r3map bin-valgrind/r3map
 	sanitize_wrapped bin/backend-io bin-valgrind/backend-io
-	# shellcheck disable=SC2086 # words are meant
 	TEST_PATH=$here/bin-valgrind TEST_SLOW=$VALGRIND_SLOW \
-		sanitize_run valgrind "${tests[@]/#bin/bin-valgrind}" $VALGRIND_PROTO
+		sanitize_run valgrind "${tests[@]/#bin/bin-valgrind}" "${protocol[@]}"
 }
 
 [ $# -gt 0 ] || set -- address thread valgrind
@@ -135,6 +119,7 @@ for tool; do
 	*) vm_usage "unknown tool '$tool': give address, thread or valgrind" ;;
 	esac
 done
+mapfile -t protocol < <(make -s list | sed -n 's/^host proto\//proto\//p')
 for tool; do
 	"sanitize_$tool"
 done

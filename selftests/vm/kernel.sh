@@ -135,12 +135,13 @@ kernel_debug()
 		"$KERNEL_HERE/debug.config") >>"$dir/log" 2>&1
 	make -s -C "$tree" O="$out" olddefconfig >>"$dir/log" 2>&1
 	kernel_option_check "$out/.config"
-	jobs=$(nproc)
+	# one more than processors: whatever else runs meanwhile waits for this in the end
+	jobs=$(($(nproc) + 1))
 	release=$(make -s -C "$tree" O="$out" kernelrelease)
 	vm_say "building $release with $jobs jobs: about 10 minutes on 2 cores"
 	kernel_progress "$out" &
 	progress=$!
-	vm_logged "$dir/log" "building $release" nice -n 5 \
+	vm_logged "$dir/log" "building $release" \
 		make -s -C "$tree" O="$out" -j "$jobs" bzImage modules
 	vm_logged "$dir/log" "installing the modules of $release" \
 		make -s -C "$tree" O="$out" INSTALL_MOD_PATH="$dir" modules_install

@@ -4,9 +4,11 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "cmd/cmd.h"
 #include "lib/error.h"
@@ -15,6 +17,8 @@
 #include "nl/device.h"
 #include "nl/knbd.h"
 #include "nl/remove.h"
+
+#define OWNER_ENDS_MS 2000
 
 struct umount_options {
 	bool force, all;
@@ -43,6 +47,19 @@ static int umount_one(struct control *control, uint32_t index,
 	return err;
 }
 
+/* Has process @pid ended, or does it within a moment? One that was killed first lets go of its sockets. */
+static bool owner_ended(uint32_t pid)
+{
+	struct pollfd end = { .fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0), .events = POLLIN };
+	bool ended;
+
+	if (end.fd < 0)
+		return errno == ESRCH;
+	ended = poll(&end, 1, OWNER_ENDS_MS) == 1;
+	close(end.fd);
+	return ended;
+}
+
 /*
  * A device that the module does not know, /dev/nbdN: its helper takes it down. What a helper that
  * was killed has left, nobody else takes away.
@@ -59,7 +76,7 @@ static int umount_other(uint32_t index, const struct umount_options *options, st
 	if (err != -ECONNREFUSED)
 		return err;
 	owner = knbd_owner(index);
-	if (owner && (!kill((pid_t)owner, 0) || errno != ESRCH)) {
+	if (owner && !owner_ended(owner)) {
 		door_forget(index);
 		return error_set(error, -EBUSY,
 				 "/dev/nbd%" PRIu32 " belongs to process %" PRIu32 ", which is not r3map's: disconnect it there",

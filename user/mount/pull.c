@@ -247,12 +247,12 @@ static void pull_zero(struct pull *pull)
 	}
 }
 
-/* Claims more of the present piece. */
-static void pull_claim(struct pull *pull)
+/* Claims more of the present piece: of data, as much as so many workers read. */
+static void pull_claim(struct pull *pull, uint32_t workers)
 {
 	struct managed *m = pull->managed;
 	uint64_t left = pull->piece.end - pull->piece.offset, max = left;
-	uint64_t idle = (uint64_t)(pull_window(pull) - pull->busy) * pull->unit;
+	uint64_t idle = (uint64_t)workers * pull->unit;
 	struct error error = { 0 };
 
 	if (!m->backend->info.waits && idle > CLAIM_DIRECT)
@@ -342,14 +342,17 @@ static void pull_pass_over(struct pull *pull)
 /* One step. False: nothing more can be done now. */
 static bool pull_step(struct pull *pull)
 {
+	uint32_t window;
 	uint64_t wait;
 
 	/* What has been claimed goes on: somebody may wait for it. */
 	if (!pull_spread(pull) || atomic_load(&pull->managed->pull_paused))
 		return false;
 	if (pull->piece.offset < pull->piece.end) {
+		/* Asked once: it changes with the time. */
+		window = pull_window(pull);
 		if (!pull->piece.zero) {
-			if (pull->busy >= pull_window(pull))
+			if (pull->busy >= window)
 				return false;
 			wait = pace_wait(&pull->pace, loop_now());
 			if (wait) {
@@ -357,7 +360,7 @@ static bool pull_step(struct pull *pull)
 				return false;
 			}
 		}
-		pull_claim(pull);
+		pull_claim(pull, window > pull->busy ? window - pull->busy : 0);
 		if (pull->piece.zero)
 			pull_zero(pull);
 		return true;
