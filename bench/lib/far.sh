@@ -90,8 +90,9 @@ far_command()
 		subject_module "" || bench_die "$SUBJECT_WHY"
 		subject_program ""
 		FAR_DEVICE=/dev/r3map0
+		# the kernel's look for partitions is a read, too: of ours it would be the first
 		# shellcheck disable=SC2206 # words are meant
-		FAR_COMMAND=("$SUBJECT_PROGRAM" mount --index 0 ${BENCH_MOUNT_OPTIONS:-} "$@")
+		FAR_COMMAND=("$SUBJECT_PROGRAM" mount --index 0 --no-part-scan ${BENCH_MOUNT_OPTIONS:-} "$@")
 		;;&
 	r3map-direct) ;;
 	r3map-managed) FAR_COMMAND+=(--managed) ;;
