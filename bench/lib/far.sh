@@ -90,19 +90,19 @@ far_command()
 		subject_module "" || bench_die "$SUBJECT_WHY"
 		subject_program ""
 		FAR_DEVICE=/dev/r3map0
-		# the kernel's look for partitions is a read, too: of ours it would be the first
 		# shellcheck disable=SC2206 # words are meant
-		FAR_COMMAND=("$SUBJECT_PROGRAM" mount --index 0 --no-part-scan ${BENCH_MOUNT_OPTIONS:-} "$@")
+		FAR_COMMAND=("$SUBJECT_PROGRAM" mount --index 0 ${BENCH_MOUNT_OPTIONS:-} "$@")
 		;;&
-	r3map-direct) ;;
-	r3map-managed) FAR_COMMAND+=(--managed) ;;
+	# the kernel's look for partitions is a read, too, and would be the first; nbd's max_part decides there
+	r3map-direct) FAR_COMMAND+=(--no-part-scan) ;;
+	r3map-managed) FAR_COMMAND+=(--managed --no-part-scan) ;;
 	r3map-pipeline)
-		modprobe nbd nbds_max=1
+		modprobe nbd nbds_max=1 max_part=0
 		FAR_DEVICE=/dev/nbd0
 		FAR_COMMAND+=(--managed --via nbd)
 		;;
 	kernel-nbd)
-		modprobe nbd nbds_max=1
+		modprobe nbd nbds_max=1 max_part=0
 		FAR_DEVICE=/dev/nbd0
 		FAR_COMMAND=("$(command -v nbd-client)" -b 4096 "$FAR_ADDRESS" 10809 /dev/nbd0)
 		;;
