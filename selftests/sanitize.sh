@@ -87,7 +87,7 @@ sanitize_wrapped()
 	mkdir -p "$(dirname "$2")"
 	cat >"$2" <<-END
 		#!/bin/sh
-		exec valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \\
+		exec valgrind -q --error-exitcode=99 --sim-hints=lax-ioctls --leak-check=full --show-leak-kinds=definite \\
 			--errors-for-leak-kinds=definite --log-file="$log/valgrind.%p" "$here/$1" "\$@"
 	END
 	chmod +x "$2"
