@@ -9,17 +9,10 @@
 
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/bench.sh"
-# shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/subject.sh"
-# shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/root.sh"
-# shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib/far.sh"
 
-far_begin
+far_begin client,server
 mapfile -t cases < <(bench_cases rtt0 rtt10)
-[ "$BENCH_SUBJECTS" != "${FAR_SUBJECTS// /,}" ] || BENCH_SUBJECTS=client,server
 for case in "${cases[@]}"; do
 	far_delay "${case#rtt}"
 	for subject in $(subject_list); do

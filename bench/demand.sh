@@ -8,17 +8,9 @@
 
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/bench.sh"
-# shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/subject.sh"
-# shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/root.sh"
-# shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib/far.sh"
 
-far_begin
-[ "$BENCH_SUBJECTS" != "${FAR_SUBJECTS// /,}" ] ||
-	BENCH_SUBJECTS=r3map-managed,r3map-pipeline,r3map-idle
+far_begin r3map-managed,r3map-pipeline,r3map-idle
 half=$((256 << 20))
 far_memory $((2 * half))
 

@@ -8,16 +8,9 @@
 
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/bench.sh"
-# shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/subject.sh"
-# shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/root.sh"
-# shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib/far.sh"
 
-far_begin
-[ "$BENCH_SUBJECTS" != "${FAR_SUBJECTS// /,}" ] || BENCH_SUBJECTS=r3map-managed,r3map-pipeline
+far_begin r3map-managed,r3map-pipeline
 mapfile -t cases < <(bench_cases 1G 16G 64G 256G 1T)
 for case in "${cases[@]}"; do
 	far_serve pattern "$case"

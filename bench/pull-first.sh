@@ -7,16 +7,9 @@
 
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/bench.sh"
-# shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/subject.sh"
-# shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/root.sh"
-# shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib/far.sh"
 
-far_begin
-[ "$BENCH_SUBJECTS" != "${FAR_SUBJECTS// /,}" ] || BENCH_SUBJECTS=r3map-managed,r3map-pipeline
+far_begin r3map-managed,r3map-pipeline
 far_memory "$BENCH_SIZE"
 mapfile -t cases < <(bench_cases rtt0 rtt10 rtt30)
 for case in "${cases[@]}"; do

@@ -6,15 +6,9 @@
 
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/bench.sh"
-# shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/subject.sh"
-# shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/root.sh"
-# shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib/far.sh"
 
-far_begin
+far_begin "$FAR_SUBJECTS"
 log=$BENCH_TMP/far.log
 far_memory "$BENCH_SIZE" --filter=log logfile="$log"
 offset=$((100 << 20))

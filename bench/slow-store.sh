@@ -8,16 +8,9 @@
 
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/bench.sh"
-# shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/subject.sh"
-# shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/root.sh"
-# shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib/far.sh"
 
-far_begin
-[ "$BENCH_SUBJECTS" != "${FAR_SUBJECTS// /,}" ] || BENCH_SUBJECTS=direct,memfd,tmpfs,disk-1ms,disk-10ms
+far_begin direct,memfd,tmpfs,disk-1ms,disk-10ms
 export BENCH_RUNTIME=500ms
 far_file "$BENCH_SIZE"
 far_serve file "$FAR_FILE"

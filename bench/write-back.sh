@@ -9,15 +9,9 @@
 
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/bench.sh"
-# shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/subject.sh"
-# shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/lib/root.sh"
-# shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib/far.sh"
 
-far_begin
+far_begin "$FAR_SUBJECTS"
 export BENCH_RUNTIME=500ms
 size=64M
 flush=$(command -v blockdev)

@@ -5,12 +5,19 @@
 # its own, reached through a veth pair whose two ends hold back what they send
 # for half of the round trip, and send so many bits a second (netem; in virtual
 # time both are exact). And the ways to have its region as a device here.
-# Sourced behind bench.sh, subject.sh and root.sh.
+# Brings the other libraries along.
+
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "${BASH_SOURCE[0]}")/bench.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "${BASH_SOURCE[0]}")/subject.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "${BASH_SOURCE[0]}")/root.sh"
 
 FAR_RATE=1gbit
 FAR_ADDRESS=10.77.0.2
 FAR_URI=nbd://$FAR_ADDRESS/
-FAR_SUBJECTS="kernel-nbd r3map-direct r3map-managed r3map-pipeline"
+FAR_SUBJECTS=kernel-nbd,r3map-direct,r3map-managed,r3map-pipeline
 
 # far_net: the two ends, without delay, unless an earlier question has made them
 far_net()
@@ -83,7 +90,6 @@ far_command()
 {
 	local name=$1
 	shift
-	FAR_WHY=''
 	# shellcheck disable=SC2034 # read by subject_module
 	case $name in
 	r3map-*)
@@ -153,7 +159,7 @@ far_detach()
 	sleep 0.5
 }
 
-# far_begin: everything but the server
+# far_begin SUBJECTS: everything but the server; of these, unless others were asked for
 far_begin()
 {
 	# a question that fails leaves the port to the next one
@@ -161,5 +167,5 @@ far_begin()
 	root_make
 	root_install "$BENCH_REGION_CLOCK"
 	far_net
-	[ -n "${BENCH_SUBJECTS:-}" ] || BENCH_SUBJECTS=${FAR_SUBJECTS// /,}
+	BENCH_SUBJECTS=${BENCH_SUBJECTS:-$1}
 }
