@@ -4,7 +4,7 @@
  *
  * Under the lock the completed requests leave the queue; without it the payload of reads is
  * copied; under it again their slots become free, and what waited for them goes out, before the
- * bios are ended.
+ * bios are ended. A read whose payload was lent, and is not in memory, is asked for again.
  */
 #include <linux/blkdev.h>
 #include <linux/ktime.h>
@@ -12,22 +12,13 @@
 
 #include "area.h"
 #include "device.h"
+#include "lent.h"
 #include "managed.h"
 #include "message.h"
 #include "queue.h"
 #include "request.h"
 
-/* One QUEUE_COMPLETE message. */
-struct complete_answer {
-	struct sock *sk;
-	const u64 *generation;
-	const u32 *seq;
-	const void *comps;	/* attributes are aligned to 4 bytes only */
-	u32 nr;
-	const struct nlmsghdr *nlh;
-};
-
-static struct r3map_completion complete_get(const struct complete_answer *answer, u32 i)
+static struct r3map_completion complete_get(const struct r3map_answer *answer, u32 i)
 {
 	struct r3map_completion comp;
 
@@ -35,9 +26,20 @@ static struct r3map_completion complete_get(const struct complete_answer *answer
 	return comp;
 }
 
-static int complete_check_one(struct r3map_queue *queue, struct r3map_completion comp,
+/* Where the payload of completion @i is; 0: in the area, or in the message. */
+static u64 complete_address(const struct r3map_answer *answer, u32 i)
+{
+	u64 address = 0;
+
+	if (answer->addresses)
+		memcpy(&address, answer->addresses + i * sizeof(address), sizeof(address));
+	return address;
+}
+
+static int complete_check_one(struct r3map_queue *queue, const struct r3map_answer *answer, u32 i,
 			      u64 *payload, struct netlink_ext_ack *extack)
 {
+	struct r3map_completion comp = complete_get(answer, i);
 	u32 number = r3map_tag_slot(comp.tag);
 	struct r3map_slot *slot;
 	u32 most;
@@ -61,6 +63,10 @@ static int complete_check_one(struct r3map_queue *queue, struct r3map_completion
 		NL_SET_ERR_MSG(extack, "completion of more bytes than were asked for");
 		return -EINVAL;
 	}
+	if (complete_address(answer, i) && (slot->op != R3MAP_OP_READ || queue->inlined)) {
+		NL_SET_ERR_MSG(extack, "only for a READ of the shared transport there is an address");
+		return -EINVAL;
+	}
 	if (slot->op == R3MAP_OP_READ)
 		*payload += comp.bytes;
 	slot->marked = true;
@@ -76,7 +82,7 @@ static int complete_check_owner(const struct r3map_queue *queue, const struct so
 	return -EPERM;
 }
 
-static int complete_check_head(struct r3map_queue *queue, const struct complete_answer *answer,
+static int complete_check_head(struct r3map_queue *queue, const struct r3map_answer *answer,
 			       struct netlink_ext_ack *extack)
 {
 	int err = complete_check_owner(queue, answer->sk, extack);
@@ -95,7 +101,7 @@ static int complete_check_head(struct r3map_queue *queue, const struct complete_
 }
 
 /* The whole message is right, or nothing of it is applied. */
-static int complete_check(struct r3map_queue *queue, const struct complete_answer *answer,
+static int complete_check(struct r3map_queue *queue, const struct r3map_answer *answer,
 			  struct netlink_ext_ack *extack)
 {
 	u32 marked = 0;
@@ -105,7 +111,7 @@ static int complete_check(struct r3map_queue *queue, const struct complete_answe
 	lockdep_assert_held(&queue->lock);
 	err = complete_check_head(queue, answer, extack);
 	while (!err && marked < answer->nr) {
-		err = complete_check_one(queue, complete_get(answer, marked), &payload, extack);
+		err = complete_check_one(queue, answer, marked, &payload, extack);
 		if (!err)
 			marked++;
 	}
@@ -119,7 +125,7 @@ static int complete_check(struct r3map_queue *queue, const struct complete_answe
 }
 
 /* Takes the completed requests off the list; abandoned slots are free at last. */
-static void complete_take(struct r3map_queue *queue, const struct complete_answer *answer,
+static void complete_take(struct r3map_queue *queue, const struct r3map_answer *answer,
 			  struct list_head *done)
 {
 	u32 data = 0, i;
@@ -141,6 +147,7 @@ static void complete_take(struct r3map_queue *queue, const struct complete_answe
 		request->error = comp.error;
 		request->bytes = comp.bytes;
 		request->data = at;
+		request->lent = complete_address(answer, i);
 		list_move_tail(&request->node, done);
 		queue->nr_flying--;
 		/* Not the timeout's any more, nor of use to a second completion. */
@@ -166,6 +173,16 @@ static blk_status_t complete_status(const struct r3map_request *request)
 	}
 }
 
+/* From where the helper has it; what cannot be read there is to come by the area, once more. */
+static void complete_load_lent(struct r3map_request *request)
+{
+	if (r3map_lent_load(request->lent, request->bio))
+		request->lent = 0;
+	else if (request->missed)
+		request->error = -EFAULT;
+	request->missed = request->lent;
+}
+
 /* The payload of reads. A short one fails: its bytes are not worth having. */
 static void complete_load(const struct r3map_queue *queue, struct r3map_area *area,
 			  const struct nlmsghdr *nlh, struct list_head *done)
@@ -180,6 +197,8 @@ static void complete_load(const struct r3map_queue *queue, struct r3map_area *ar
 			continue;
 		if (queue->inlined)
 			r3map_data_load(&reader, request->data, request->bio);
+		else if (request->lent)
+			complete_load_lent(request);
 		else
 			r3map_area_load(area, request->area, request->bio);
 	}
@@ -218,6 +237,13 @@ static void complete_settle(struct r3map_queue *queue, struct list_head *done, b
 			r3map_queue_forget(queue, 1);
 			continue;
 		}
+		if (request->lent) {
+			list_del(&request->node);
+			request->since = jiffies;
+			if (!r3map_queue_take_back(queue, request))
+				list_add_tail(&request->node, lost);
+			continue;
+		}
 		complete_count(queue, request, now);
 		if (request->op == R3MAP_OP_FLUSH && queue->dev->managed)
 			r3map_chunks_flushed(&queue->dev->managed->chunks);
@@ -236,14 +262,9 @@ static void complete_settle(struct r3map_queue *queue, struct list_head *done, b
 	}
 }
 
-int r3map_queue_complete(struct r3map_queue *queue, struct sock *sk, const u64 *generation,
-			 const u32 *seq, const void *comps, u32 nr,
-			 const struct nlmsghdr *nlh, struct netlink_ext_ack *extack)
+int r3map_queue_complete(struct r3map_queue *queue, const struct r3map_answer *answer,
+			 struct netlink_ext_ack *extack)
 {
-	const struct complete_answer answer = {
-		.sk = sk, .generation = generation, .seq = seq,
-		.comps = comps, .nr = nr, .nlh = nlh,
-	};
 	struct r3map_request *request, *next;
 	struct r3map_area *area = NULL;
 	LIST_HEAD(done);
@@ -253,26 +274,26 @@ int r3map_queue_complete(struct r3map_queue *queue, struct sock *sk, const u64 *
 	int err;
 
 	/* Anybody may send this. A stranger gets no further: to no lock, and to no counter. */
-	err = complete_check_owner(queue, sk, extack);
+	err = complete_check_owner(queue, answer->sk, extack);
 	if (err)
 		return err;
 	spin_lock(&queue->lock);
-	err = complete_check(queue, &answer, extack);
+	err = complete_check(queue, answer, extack);
 	if (err) {
 		queue->counter[R3MAP_A_COUNTER_REFUSED]++;
 		spin_unlock(&queue->lock);
 		return err;
 	}
 	queue->counter[R3MAP_A_COUNTER_COMPLETE_MESSAGES]++;
-	complete_take(queue, &answer, &done);
-	if (seq && *seq == queue->seq)
+	complete_take(queue, answer, &done);
+	if (answer->seq && *answer->seq == queue->seq)
 		queue->credit = true;
 	epoch = queue->epoch;
 	if (queue->area)
 		area = r3map_area_get(queue->area);
 	spin_unlock(&queue->lock);
 
-	complete_load(queue, area, nlh, &done);
+	complete_load(queue, area, answer->nlh, &done);
 
 	spin_lock(&queue->lock);
 	complete_settle(queue, &done, queue->epoch == epoch, &on, &lost);

@@ -117,6 +117,10 @@ static const struct nla_policy policy_complete[] = {
 		.len = R3MAP_MAX_BATCH * sizeof(struct r3map_completion),
 	},
 	[R3MAP_A_QUEUE_DATA] = { .type = NLA_BINARY, .len = R3MAP_MAX_DATA },
+	[R3MAP_A_QUEUE_ADDRESSES] = {
+		.type = NLA_BINARY,
+		.len = R3MAP_MAX_BATCH * sizeof(u64),
+	},
 };
 
 #define EXTENTS { \

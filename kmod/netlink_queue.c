@@ -128,9 +128,11 @@ int r3map_netlink_queue_complete(struct sk_buff *skb, struct genl_info *info)
 	struct nlattr *gen = info->attrs[R3MAP_A_QUEUE_GENERATION];
 	struct nlattr *seq = info->attrs[R3MAP_A_QUEUE_SEQ];
 	struct nlattr *comps = info->attrs[R3MAP_A_QUEUE_COMPLETIONS];
+	struct nlattr *addresses = info->attrs[R3MAP_A_QUEUE_ADDRESSES];
+	struct r3map_answer answer = { .sk = r3map_netlink_sender(skb), .nlh = info->nlhdr };
 	struct r3map_queue *queue;
-	u64 generation = 0;
-	u32 nr = 0, number = 0;
+	u64 generation;
+	u32 number;
 	int err;
 
 	/* Who owns the queue's socket was allowed to at QUEUE_BIND: it is the permission. */
@@ -138,8 +140,9 @@ int r3map_netlink_queue_complete(struct sk_buff *skb, struct genl_info *info)
 	if (IS_ERR(queue))
 		return PTR_ERR(queue);
 	if (comps) {
-		nr = nla_len(comps) / sizeof(struct r3map_completion);
-		if (!nr || nla_len(comps) % sizeof(struct r3map_completion)) {
+		answer.comps = nla_data(comps);
+		answer.nr = nla_len(comps) / sizeof(struct r3map_completion);
+		if (!answer.nr || nla_len(comps) % sizeof(struct r3map_completion)) {
 			GENL_SET_ERR_MSG(info, "COMPLETIONS is not an array of completions");
 			err = -EINVAL;
 			goto put;
@@ -150,13 +153,23 @@ int r3map_netlink_queue_complete(struct sk_buff *skb, struct genl_info *info)
 		err = -EINVAL;
 		goto put;
 	}
-	if (seq)
+	if (addresses) {
+		answer.addresses = nla_data(addresses);
+		if (nla_len(addresses) != answer.nr * sizeof(u64)) {
+			GENL_SET_ERR_MSG(info, "ADDRESSES is not one for each of COMPLETIONS");
+			err = -EINVAL;
+			goto put;
+		}
+	}
+	if (seq) {
 		number = nla_get_u32(seq);
-	if (gen)
+		answer.seq = &number;
+	}
+	if (gen) {
 		generation = nla_get_u64(gen);
-	err = r3map_queue_complete(queue, r3map_netlink_sender(skb), gen ? &generation : NULL,
-				   seq ? &number : NULL, comps ? nla_data(comps) : NULL, nr,
-				   info->nlhdr, info->extack);
+		answer.generation = &generation;
+	}
+	err = r3map_queue_complete(queue, &answer, info->extack);
 put:
 	r3map_device_put(queue->dev);
 	return err;

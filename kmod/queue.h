@@ -165,17 +165,23 @@ void r3map_queue_retry(struct work_struct *work);
 
 /* complete.c */
 
+/* One QUEUE_COMPLETE message. Arrays are in kernel memory, aligned to 4 bytes only. */
+struct r3map_answer {
+	struct sock *sk;		/* of the sender */
+	const u64 *generation;		/* the one it was meant for, or NULL */
+	const u32 *seq;			/* the message that it answers, or NULL */
+	const void *comps;		/* nr of struct r3map_completion */
+	const void *addresses;		/* nr of u64, or NULL */
+	u32 nr;
+	const struct nlmsghdr *nlh;	/* the message, for its DATA attributes */
+};
+
 /**
- * r3map_queue_complete - a QUEUE_COMPLETE message of @sk
- * @generation: the one it was meant for, or NULL
- * @seq: the message that it answers, or NULL
- * @comps: @nr struct r3map_completion, in kernel memory, aligned to 4 bytes
- * @nlh: the message, for its DATA attributes
- * Context: the helper's; does not sleep.
+ * r3map_queue_complete - apply @answer, or refuse it as a whole
+ * Context: a system call of the helper; does not sleep.
  * Return: 0, or a negative errno with text in @extack when nothing was changed.
  */
-int r3map_queue_complete(struct r3map_queue *queue, struct sock *sk, const u64 *generation,
-			 const u32 *seq, const void *comps, u32 nr,
-			 const struct nlmsghdr *nlh, struct netlink_ext_ack *extack);
+int r3map_queue_complete(struct r3map_queue *queue, const struct r3map_answer *answer,
+			 struct netlink_ext_ack *extack);
 
 #endif

@@ -159,8 +159,11 @@ static void send_shared(struct r3map_queue *queue)
 	list_for_each_entry_safe(request, next, &queue->ready, node) {
 		if (i == nr)
 			break;
-		r3map_message_describe(&desc[i++], request, r3map_slot_tag(queue, request->slot),
+		r3map_message_describe(&desc[i], request, r3map_slot_tag(queue, request->slot),
 				       now);
+		if (request->op == R3MAP_OP_READ && !request->missed)
+			desc[i].flags |= R3MAP_DESC_LEND;
+		i++;
 		list_del(&request->node);
 		queue->nr_ready--;
 		r3map_queue_add_flying(queue, request, target.seq);

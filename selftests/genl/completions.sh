@@ -23,7 +23,7 @@ $(peer_up flags=0x2e)
 # one read is
 spawn $read
 recv q 1
-check 0 op=read offset=0 length=4096 flags=0
+check 0 op=read offset=0 length=4096 flags=32
 !ENOENT q complete queue=0 comp=@t0+1:0:4096
 !ENOENT q complete queue=0 comp=@t0+4294967296:0:4096
 !EINVAL q complete queue=0 comp=@t0+8:0:4096

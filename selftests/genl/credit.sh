@@ -127,7 +127,7 @@ expect parked=2
 q bind queue=0 area_addr=@a area_size=4M
 c start
 recv q 2
-check 1 op=read flags=4 offset=0
+check 1 op=read flags=36 offset=0
 check 2 op=write flags=0 offset=12288
 !ENOENT q complete queue=0 comp=@t0:0:4096
 q complete queue=0 seq=@seq comp=@t1:0:4096,@t2:0:4096

@@ -22,6 +22,7 @@
  *                                     store=A or a descriptor that the test has opened
  *     name:HEX | #N:HEX               these bytes, whatever they mean
  *     comp=TAG:ERROR:BYTES,...        COMPLETIONS;   fill=BYTES  one DATA attribute
+ *     addr=VALUE,...                  ADDRESSES
  *     ext=OFFSET:LENGTH[:FLAGS[:RESERVED]],...  EXTENTS
  *     as=A                            with open: map the store that comes as A
  *     -name                           leave out what is otherwise added
@@ -90,7 +91,8 @@ static const struct attr device_attrs[] = {
 #define Q(name, kind) { #name, R3MAP_A_QUEUE_##name, kind }
 static const struct attr queue_attrs[] = {
 	Q(INDEX, '4'), Q(GENERATION, '8'), Q(QUEUE, '4'), Q(AREA_ADDR, '8'), Q(AREA_SIZE, '8'),
-	Q(SEQ, '4'), Q(REQUESTS, 'b'), Q(COMPLETIONS, 'b'), Q(DATA, 'b'), { NULL, 0, 0 },
+	Q(SEQ, '4'), Q(REQUESTS, 'b'), Q(COMPLETIONS, 'b'), Q(DATA, 'b'),
+	Q(ADDRESSES, 'b'), { NULL, 0, 0 },
 };
 
 #define K(name, kind) { #name, R3MAP_A_CHUNK_##name, kind }
@@ -752,6 +754,19 @@ static void put_completions(struct out *out, char *words)
 	out_attr(out, R3MAP_A_QUEUE_COMPLETIONS, list, n * sizeof(list[0]));
 }
 
+static void put_addresses(struct out *out, char *words)
+{
+	uint64_t list[1024];
+	size_t n = 0;
+
+	for (char *word = strtok(words, ","); word; word = strtok(NULL, ",")) {
+		if (n == 1024)
+			die("too many addresses");
+		list[n++] = number(word);
+	}
+	out_attr(out, R3MAP_A_QUEUE_ADDRESSES, list, n * sizeof(list[0]));
+}
+
 /* "l", "bd", a number ... */
 static uint32_t extent_flags(const char *word)
 {
@@ -808,6 +823,10 @@ static void put_word(struct out *out, const struct attr *table, char *word)
 	}
 	if (queue && !strncmp(word, "comp=", 5)) {
 		put_completions(out, word + 5);
+		return;
+	}
+	if (queue && !strncmp(word, "addr=", 5)) {
+		put_addresses(out, word + 5);
 		return;
 	}
 	if (queue && !strncmp(word, "fill=", 5)) {

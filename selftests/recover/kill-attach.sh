@@ -84,7 +84,7 @@ q bind queue=0 area_addr=@b area_size=4M
 c start
 event e ready
 recv q 1
-check 1 op=read flags=4
+check 1 op=read flags=36
 q complete queue=0 seq=@seq comp=@t1:0:4096
 wait 0
 # while it is being deleted and somebody has it open

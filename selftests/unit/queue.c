@@ -223,6 +223,43 @@ static void test_answer_has_all_it_needs(void **state)
 	assert_int_equal(data_size, 0);
 }
 
+static void test_lent_payload_has_addresses(void **state)
+{
+	static const char here[512], there[4096];
+	const uint64_t addresses[3] = { (uintptr_t)here, 0, (uintptr_t)there };
+	struct queue_message m;
+
+	(void)state;
+	begin(FAMILY, R3MAP_CMD_QUEUE_REQUEST);
+	put(R3MAP_A_QUEUE_SEQ, &seq, sizeof(seq));
+	requests(3, R3MAP_OP_READ, 4096);
+	deliver();
+	assert_int_equal(receive(&m), 1);
+	queue_answer(&queue, 1000, 0, sizeof(here), here);
+	queue_answer(&queue, 1001, 0, 4096, NULL);
+	queue_answer(&queue, 1002, 0, sizeof(there), there);
+	assert_int_equal(queue_send(&queue), 0);
+	take_answer();
+	assert_int_equal(attrs[R3MAP_A_QUEUE_COMPLETIONS].size, 3 * sizeof(struct r3map_completion));
+	assert_int_equal(attrs[R3MAP_A_QUEUE_ADDRESSES].size, sizeof(addresses));
+	assert_memory_equal(attrs[R3MAP_A_QUEUE_ADDRESSES].at, addresses, sizeof(addresses));
+	assert_int_equal(data_size, 0);
+	/* The next answer does not remember them. */
+	queue_answer(&queue, 1003, 0, 4096, NULL);
+	assert_int_equal(queue_send(&queue), 0);
+	take_answer();
+	assert_null(attrs[R3MAP_A_QUEUE_ADDRESSES].at);
+	/* As many as one message takes. */
+	for (unsigned int i = 0; i < R3MAP_MAX_BATCH; i++)
+		queue_answer(&queue, i, 0, sizeof(here), here);
+	assert_true(queue_full(&queue, 0));
+	assert_int_equal(queue_send(&queue), 0);
+	take_answer();
+	assert_int_equal(attrs[R3MAP_A_QUEUE_COMPLETIONS].size,
+			 R3MAP_MAX_BATCH * sizeof(struct r3map_completion));
+	assert_int_equal(attrs[R3MAP_A_QUEUE_ADDRESSES].size, R3MAP_MAX_BATCH * sizeof(uint64_t));
+}
+
 static void test_bare_number_gives_credit_back(void **state)
 {
 	struct queue_message m;
@@ -586,6 +623,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH(test_answer_has_all_it_needs, shared),
+		WITH(test_lent_payload_has_addresses, shared),
 		WITH(test_bare_number_gives_credit_back, shared),
 		WITH(test_full_at_the_largest_batch, shared),
 		WITH(test_other_messages_are_passed_over, shared),

@@ -79,7 +79,8 @@
  *	for, generic netlink waits for.
  * @R3MAP_CMD_QUEUE_REQUEST: sent by the module to a queue's socket: SEQ, REQUESTS and, for WRITEs
  *	of the inline transport, DATA. At most one of these is unanswered at any time.
- * @R3MAP_CMD_QUEUE_COMPLETE: COMPLETIONS and, for READs of the inline transport, DATA. SEQ is the
+ * @R3MAP_CMD_QUEUE_COMPLETE: COMPLETIONS and, for READs of the inline transport, DATA; for READs
+ *	that have R3MAP_DESC_LEND, ADDRESSES may say where the bytes are, if not in the area. SEQ is the
  *	number of the last QUEUE_REQUEST received: it answers that message, and the next one may
  *	come. GENERATION may be given, and is checked then. COMPLETIONS may be absent: a helper
  *	that cannot finish anything at once answers with SEQ alone.
@@ -378,6 +379,7 @@ enum r3map_a_queue {
 	R3MAP_A_QUEUE_REQUESTS,		/* binary: array of struct r3map_desc */
 	R3MAP_A_QUEUE_COMPLETIONS,	/* binary: array of struct r3map_completion */
 	R3MAP_A_QUEUE_DATA,		/* binary, may repeat: payload, in the order of the array */
+	R3MAP_A_QUEUE_ADDRESSES,	/* binary: a u64 for each of COMPLETIONS, see R3MAP_DESC_LEND */
 
 	__R3MAP_A_QUEUE_MAX,
 	R3MAP_A_QUEUE_MAX = __R3MAP_A_QUEUE_MAX - 1,
@@ -436,6 +438,13 @@ enum r3map_op {
 #define R3MAP_DESC_REISSUED	(1U << 2)	/* an earlier helper was given this request, too */
 #define R3MAP_DESC_SWAP		(1U << 3)	/* swap traffic: answering must not need memory */
 #define R3MAP_DESC_SYNC		(1U << 4)	/* FLUSH: of a DEVICE_SYNC, not an fsync */
+/*
+ * READ: the bytes may be anywhere in the memory of the process that answers, at the address that
+ * ADDRESSES has for it; 0: in the area, as always. They are copied before the answer's system call
+ * returns. What is not present in memory then is not waited for: the request comes again, without
+ * this flag.
+ */
+#define R3MAP_DESC_LEND		(1U << 5)
 
 /**
  * struct r3map_desc - one request, module to helper

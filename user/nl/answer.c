@@ -9,6 +9,7 @@
  *	      36   GENERATION		constant
  *	      48   SEQ			filled in
  *	      56   COMPLETIONS		filled in; the payload at 60 is kept 8-byte aligned
+ *		   ADDRESSES		behind them, if any payload is lent
  *
  * send() hands a message over, but does not tell what became of it: only a refusal comes back, as a
  * message of its own, or as ENOBUFS if there was no memory for that, either. Saying the same twice
@@ -30,7 +31,8 @@
 #define HEAD_SEQ		48
 #define HEAD_COMPLETIONS	56
 #define HEAD_SIZE		60
-#define TX_SIZE			(HEAD_SIZE + R3MAP_MAX_BATCH * sizeof(struct r3map_completion))
+#define TX_SIZE			(HEAD_SIZE + NLA_HDRLEN + R3MAP_MAX_BATCH * \
+				 (sizeof(struct r3map_completion) + sizeof(uint64_t)))
 #define TX_STRIDE		((TX_SIZE + 4 + 63) / 64 * 64)
 #define IOV_MAX_USED		1000		/* the kernel takes 1024 */
 #define PAYLOAD_MAX		(2U << 20)	/* bytes of DATA in one message out */
@@ -74,6 +76,7 @@ static void out_begin(struct queue *queue)
 	out->payload = 0;
 	queue->out = out;
 	queue->count = 0;
+	queue->lent = false;
 }
 
 int queue_outs_make(struct queue *queue)
@@ -132,10 +135,18 @@ static void answer_payload(struct queue_out *out, const uint8_t *data, uint32_t 
 
 void queue_answer(struct queue *queue, uint64_t tag, int error, uint32_t bytes, const void *data)
 {
-	queue->out->completions[queue->count++] = (struct r3map_completion){
+	const unsigned int i = queue->count++;
+
+	queue->out->completions[i] = (struct r3map_completion){
 		.tag = tag, .error = error, .bytes = bytes };
+	if (queue->config.inlined) {
+		if (data)
+			answer_payload(queue->out, data, bytes);
+		return;
+	}
+	queue->addresses[i] = (uintptr_t)data;
 	if (data)
-		answer_payload(queue->out, data, bytes);
+		queue->lent = true;
 }
 
 /* Hands @out to the kernel, and payload behind it. */
@@ -182,6 +193,13 @@ int queue_send(struct queue *queue)
 	if (queue->count) {
 		memcpy(out->tx + HEAD_COMPLETIONS, &attr, sizeof(attr));
 		out->length = HEAD_SIZE + bytes;
+	}
+	if (queue->lent) {
+		const unsigned int size = queue->count * sizeof(queue->addresses[0]);
+
+		queue_attr_put(out->tx + out->length, R3MAP_A_QUEUE_ADDRESSES, queue->addresses,
+			       (uint16_t)size);
+		out->length += NLA_HDRLEN + size;
 	}
 	if (!++queue->nl_seq)	/* 0 is queue_wake()'s */
 		queue->nl_seq += QUEUE_OUTS;

@@ -61,6 +61,8 @@ struct queue {
 	struct queue_out *out;		/* which is gathered now */
 	uint8_t *tx_memory;		/* of all outs */
 	unsigned int count;		/* completions gathered */
+	uint64_t addresses[R3MAP_MAX_BATCH];	/* where their payload is lent, or 0 */
+	bool lent;			/* one of these is not 0 */
 	uint32_t nl_seq;		/* of the message sent last */
 	unsigned int unchecked;		/* messages sent since the kernel last could tell an error */
 
@@ -104,8 +106,9 @@ bool queue_payload(struct queue_message *message, void *to, size_t length);
 /* True if one more answer with @length bytes of inline payload would not fit the message. */
 bool queue_full(const struct queue *queue, size_t length);
 /*
- * Adds an answer; queue_full() was false. @data: @bytes of payload of a READ with the inline
- * transport, which must stay until queue_send(); else NULL.
+ * Adds an answer; queue_full() was false. @data: @bytes of payload of a READ, which must stay until
+ * queue_send(): with the inline transport, or of one that has R3MAP_DESC_LEND and is not in the
+ * area; else NULL.
  */
 void queue_answer(struct queue *queue, uint64_t tag, int error, uint32_t bytes,
 		  const void *data);
