@@ -12,7 +12,7 @@
 #	KERNEL_KDIR	where modules are built against it
 #
 # 6.1 and 6.12 are stock Debian packages, unpacked; 7.2 is built here from
-# Debian's linux-source with debug.config. The result is kept in the cache
+# Debian's linux-source with debug.config and debug.plain. The result is kept in the cache
 # (keyed by version, and by the hash of what it was made from), complete or
 # not there at all. --update looks for a newer one even if one is there.
 
@@ -40,7 +40,7 @@ kernel_key()
 	{
 		echo "$KERNEL_RECIPE"
 		case $name in
-		7.*) cat "$KERNEL_HERE/debug.config"; gcc --version | head -n 1 ;;
+		7.*) cat "$KERNEL_HERE"/debug.{config,plain}; gcc --version | head -n 1 ;;
 		esac
 	} | sha256sum | cut -c1-10
 }
@@ -114,6 +114,18 @@ kernel_option_check()
 	[ $bad = 0 ] || vm_die "debug.config asks for what this kernel cannot give: correct the lines above"
 }
 
+# kernel_plain TREE: no sanitizers in the folders of debug.plain
+kernel_plain()
+{
+	local folder
+	while read -r folder; do
+		case $folder in '' | '#'*) continue ;; esac
+		[ -d "$1/$folder" ] || vm_die "debug.plain: this kernel has no folder $folder: correct the name"
+		find "$1/$folder" -name Makefile -exec \
+			sed -i '$a\KASAN_SANITIZE := n\nUBSAN_SANITIZE := n' {} +
+	done <"$KERNEL_HERE/debug.plain"
+}
+
 # kernel_debug DIR: build the debug kernel into DIR
 kernel_debug()
 {
@@ -130,6 +142,7 @@ kernel_debug()
 	mkdir -p "$tree" "$out"
 	tar -C "$tree" --strip-components=1 -xf "$dir/usr/src/$pkg.tar.xz"
 	rm -rf "${dir:?}/usr"
+	kernel_plain "$tree"
 	make -s -C "$tree" O="$out" tinyconfig >"$dir/log" 2>&1
 	(cd "$tree" && scripts/kconfig/merge_config.sh -m -O "$out" "$out/.config" \
 		"$KERNEL_HERE/debug.config") >>"$dir/log" 2>&1
@@ -142,15 +155,15 @@ kernel_debug()
 	kernel_progress "$out" &
 	progress=$!
 	vm_logged "$dir/log" "building $release" \
-		make -s -C "$tree" O="$out" -j "$jobs" bzImage modules
+		make -s -C "$tree" O="$out" -j "$jobs" vmlinux modules
 	vm_logged "$dir/log" "installing the modules of $release" \
 		make -s -C "$tree" O="$out" INSTALL_MOD_PATH="$dir" modules_install
 	kill "$progress" 2>/dev/null || :
 	wait "$progress" 2>/dev/null || :
 	progress=
-	cp "$out/arch/x86/boot/bzImage" "$dir/vmlinuz"
+	objcopy --strip-all --remove-section .comment "$out/vmlinux" "$dir/vmlinux"
 	kernel_prune "$tree" "$out"
-	kernel_env "$release" vmlinuz build "$dir"
+	kernel_env "$release" vmlinux build "$dir"
 	kernel_version=$release
 }
 
