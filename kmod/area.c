@@ -191,17 +191,6 @@ static void area_copy(struct r3map_area *area, u32 offset, struct bio *bio, bool
 	}
 }
 
-/* What was copied by the kernel's mapping is to be seen by others: matters to few architectures. */
-static void area_flush_bio(struct bio *bio)
-{
-	struct bvec_iter iter;
-	struct bio_vec bv;
-
-	if (ARCH_IMPLEMENTS_FLUSH_DCACHE_PAGE)
-		bio_for_each_segment(bv, bio, iter)
-			flush_dcache_page(bv.bv_page);
-}
-
 void r3map_area_store(struct r3map_area *area, u32 offset, struct bio *bio)
 {
 	area_copy(area, offset, bio, true);
@@ -210,5 +199,5 @@ void r3map_area_store(struct r3map_area *area, u32 offset, struct bio *bio)
 void r3map_area_load(struct r3map_area *area, u32 offset, struct bio *bio)
 {
 	area_copy(area, offset, bio, false);
-	area_flush_bio(bio);
+	r3map_flush_bio(bio);
 }

@@ -47,7 +47,25 @@ static void lent_pass(struct lent_reader *reader, u32 n, bool held)
 		put_page(reader->pages[reader->used++]);
 }
 
-/* The next @n bytes, all in one page. */
+/*
+ * What has no page that can be held, as the page of zeroes has none, but can be read. Not by
+ * copy_from_user_nofault(): that takes a destination in two pages, or in somebody's slab, for a
+ * mistake, and a bio's may be there.
+ */
+static bool lent_copy_user(void *to, u64 address, u32 n)
+{
+	const void __user *from = (const void __user *)(uintptr_t)address;
+	unsigned long left;
+
+	if (!access_ok(from, n))
+		return false;
+	pagefault_disable();
+	left = raw_copy_from_user(to, from, n);
+	pagefault_enable();
+	return !left;
+}
+
+/* The next @n bytes, all in one page of the helper. */
 static bool lent_copy(struct lent_reader *reader, void *to, u32 n)
 {
 	struct page *page = lent_page(reader);
@@ -55,8 +73,7 @@ static bool lent_copy(struct lent_reader *reader, void *to, u32 n)
 	if (page) {
 		flush_dcache_page(page);
 		r3map_copy(to, page_address(page) + offset_in_page(reader->address), n);
-	} else if (copy_from_user_nofault(to, (void __user *)(uintptr_t)reader->address, n)) {
-		/* It was neither memory nor the page of zeroes, which nobody can hold. */
+	} else if (!lent_copy_user(to, reader->address, n)) {
 		return false;
 	}
 	lent_pass(reader, n, page);
@@ -67,7 +84,7 @@ bool r3map_lent_load(u64 address, struct bio *bio)
 {
 	struct lent_reader reader = { .address = address, .left = bio->bi_iter.bi_size };
 	struct bvec_iter iter;
-	bool good = current->mm;
+	bool good = current->mm && address == (uintptr_t)address;
 	struct bio_vec bv;
 
 	/* All pages of a segment follow each other in memory, and are mapped. */
@@ -84,5 +101,6 @@ bool r3map_lent_load(u64 address, struct bio *bio)
 	}
 	while (reader.used < reader.nr)
 		put_page(reader.pages[reader.used++]);
+	r3map_flush_bio(bio);
 	return good;
 }

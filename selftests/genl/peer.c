@@ -12,8 +12,8 @@
  * for, or that "set index", "set generation" name.
  *
  *   socket S | listen S | close S     make a socket, one that hears the events, close it
- *   map A SIZE [ro|hole|memfd]        an area of memory named A: read-only, half of it unmapped, a
- *                                     memfd that can be a store
+ *   map A SIZE [ro|hole|memfd|private]  an area of memory named A: read-only, half of it unmapped, a
+ *                                     memfd that can be a store, pages that are not shared
  *   unmap A                           and away with it
  *   S COMMAND ATTR...                 send: features new get dump set del attach start bind complete
  *                                     request open claim fill chunks take done sync cmdN. INDEX and
@@ -1183,6 +1183,7 @@ static void do_map(char **words)
 {
 	size_t size = number(words[2]);
 	int prot = words[3] && !strcmp(words[3], "ro") ? PROT_READ : PROT_READ | PROT_WRITE;
+	int flags = MAP_ANONYMOUS | MAP_SHARED;
 	int fd = -1;
 	char *at;
 
@@ -1191,8 +1192,11 @@ static void do_map(char **words)
 		if (fd < 0 || ftruncate(fd, (off_t)size))
 			die("cannot make a memfd: %s", strerror(errno));
 	}
-	at = mmap(NULL, size, prot, fd < 0 ? MAP_ANONYMOUS | MAP_SHARED :
-				    MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (fd >= 0)
+		flags = MAP_SHARED | MAP_NORESERVE;
+	else if (words[3] && !strcmp(words[3], "private"))
+		flags = MAP_ANONYMOUS | MAP_PRIVATE;
+	at = mmap(NULL, size, prot, flags, fd, 0);
 	if (at == MAP_FAILED)
 		die("cannot map %zu bytes", size);
 	if (words[3] && !strcmp(words[3], "hole"))
