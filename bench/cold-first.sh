@@ -3,14 +3,14 @@
 #
 # The question: how long does the first read take, 4 KiB from the middle of a region that nobody has
 # read yet? From when the device is ready, and from when the command that attaches it was started. 256
-# MiB behind FAR_RATE. A managed mount reads a whole chunk, and pulls beside it; r3map-4k is one with
-# chunks of 4 KiB, r3map-idle one that does not pull.
+# MiB behind FAR_RATE. A managed mount reads a whole chunk, and pulls beside it; r3map-64k is one with
+# chunks of 64 KiB, r3map-idle one that does not pull.
 
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib/far.sh"
 
-far_begin "$FAR_SUBJECTS,r3map-idle,r3map-4k"
+far_begin "$FAR_SUBJECTS,r3map-idle,r3map-64k"
 far_memory "$BENCH_SIZE"
 mapfile -t cases < <(bench_cases rtt0 rtt10 rtt30)
 for case in "${cases[@]}"; do
@@ -18,7 +18,7 @@ for case in "${cases[@]}"; do
 	for subject in $(subject_list); do
 		case $subject in
 		r3map-idle) far_command r3map-managed --pull-workers 0 ;;
-		r3map-4k) far_command r3map-managed --chunk-size 4K ;;
+		r3map-64k) far_command r3map-managed --chunk-size 64K ;;
 		*) far_command "$subject" ;;
 		esac
 		# the first one warms up

@@ -56,7 +56,7 @@ byte()
 	od -An -tu1 -j "$1" -N 1 "$IMAGE" | tr -d ' '
 }
 
-# both SIZE OPTION...: what holds for every region; all of it 64K chunks if it is managed
+# both SIZE OPTION...: what holds for every region
 both()
 {
 	local size=$1
@@ -88,10 +88,10 @@ cold()
 	begin "file:$IMAGE" managed pull-workers=0 push-interval=0 flush=local "$@"
 	[ "$(device_fact local)" = 0 ] || fail "something is local from the start"
 	want "$(byte 6000000)" "byte 6000000"
-	[ "$(device_fact local)" = 65536 ] || fail "one page made $(device_fact local) bytes local"
+	[ "$(device_fact local)" = 4096 ] || fail "one page made $(device_fact local) bytes local"
 	want ok "fill 4000000 1 1"
 	# written to the device, and from there to the backend, by sync alone
-	[ "$(device_fact local)" = 131072 ] || fail "two pages made $(device_fact local) bytes local"
+	[ "$(device_fact local)" = 8192 ] || fail "two pages made $(device_fact local) bytes local"
 	want ok sync
 	[ "$(byte 4000000)" = 1 ] || fail "the backend after sync: $*"
 	want ok close

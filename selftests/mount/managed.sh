@@ -11,7 +11,7 @@
 image 9999872
 size=9999872
 # nothing in the background: only what is asked for is there
-device_mount --managed --pull-workers 0 --push-interval 0 --no-part-scan "file:$IMAGE"
+device_mount --managed --chunk-size 64K --pull-workers 0 --push-interval 0 --no-part-scan "file:$IMAGE"
 [ "$(device_fact chunk)" = 65536 ] || fail "chunk"
 [ "$(device_fact size)" = $size ] || fail "size"
 [ "$(device_fact local)" = 0 ] || fail "something is local from the start"
@@ -55,7 +55,7 @@ r3map umount "$DEV"
 cmp "$IMAGE" "$WANT" || fail "the backend after umount"
 
 # writes before anything is there: whole chunks are not fetched, parts of one are
-device_mount --managed --pull-workers 0 --push-interval 0 --no-part-scan "file:$IMAGE"
+device_mount --managed --chunk-size 64K --pull-workers 0 --push-interval 0 --no-part-scan "file:$IMAGE"
 put 0 256
 [ "$(device_counter fetches)" = 0 ] || fail "whole chunks were fetched to be overwritten"
 put 300 1
@@ -64,7 +64,7 @@ r3map umount "$DEV"
 cmp "$IMAGE" "$WANT" || fail "the backend after writes to what was not there"
 
 # all of it in the background
-device_mount --managed --push-interval 100ms "file:$IMAGE"
+device_mount --managed --chunk-size 64K --push-interval 100ms "file:$IMAGE"
 wait_until 30 "everything is local" all_local
 put 4000 40
 same
@@ -84,9 +84,9 @@ r3map serve --unix "$TEST_DIR/sock" "file:$IMAGE" >"$TEST_DIR/uri" 2>"$TEST_DIR/
 server=$!
 cleanup_fn eval "kill $server 2>/dev/null; wait $server || :"
 wait_until 20 "the server listens" test -s "$TEST_DIR/uri"
-device_mount --managed --no-part-scan --pull-workers 0 --push-interval 0 "$(cat "$TEST_DIR/uri")"
+device_mount --managed --chunk-size 64K --no-part-scan --pull-workers 0 --push-interval 0 "$(cat "$TEST_DIR/uri")"
 first=$DEV
-device_mount --managed --no-part-scan --pull-workers 0 --push-interval 0 "$(cat "$TEST_DIR/uri")"
+device_mount --managed --chunk-size 64K --no-part-scan --pull-workers 0 --push-interval 0 "$(cat "$TEST_DIR/uri")"
 second=$DEV
 DEV=$first
 put 100 200

@@ -16,7 +16,7 @@ backend="fault:op=read+write+zero+flush,file=$broken:file:$IMAGE"
 # stored [OPTION...]: the mount of this test, without anything in the background
 stored()
 {
-	device_mount --managed --no-part-scan --pull-workers 0 --push-interval 0 --store "$store" "$@" \
+	device_mount --managed --no-part-scan --chunk-size 64K --pull-workers 0 --push-interval 0 --store "$store" "$@" \
 		"$backend"
 }
 

@@ -74,7 +74,7 @@ static const struct opt mount_opts[] = {
 	  .help = "with --managed: keep the region in FILE, and what is known of it in FILE.map, for the next mount, too" },
 	{ OPT_SIZE32, "chunk-size", 0, M(chunk), .value = "SIZE", .min = R3MAP_MIN_CHUNK,
 	  .max = R3MAP_MAX_CHUNK,
-	  .help = "with --managed: what is fetched and written back at once, a power of two (default: 64K, more for huge regions)" },
+	  .help = "with --managed: what is fetched and written back at once, a power of two (default: 4K, more for regions of more than 64G)" },
 	{ OPT_CHOICE, "flush", 0, M(flush), .value = "local|local-durable|remote",
 	  .words = words_flush,
 	  .help = "with --managed: what fsync means (default: remote, the bytes are at the backend)" },

@@ -137,6 +137,7 @@ void managed_broke(struct managed *managed, const struct error *error)
 void managed_ready(struct managed *managed)
 {
 	atomic_store(&managed->ready, loop_now());
+	managed_tell(managed);
 }
 
 void managed_missed(struct managed *managed, uint64_t offset, uint32_t length)
@@ -145,6 +146,8 @@ void managed_missed(struct managed *managed, uint64_t offset, uint32_t length)
 	int used;
 
 	atomic_store(&managed->missed, offset + length);
+	if (atomic_load(&managed->ready) && !atomic_exchange(&managed->used, true))
+		managed_tell(managed);
 	if (managed->record < 0)
 		return;
 	used = snprintf(line, sizeof(line), "%" PRIu64 " %" PRIu32 "\n", offset, length);

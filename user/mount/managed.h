@@ -61,12 +61,13 @@ struct managed {
 	_Atomic uint64_t missed;	/* where the newest FETCH ended; UINT64_MAX: pull.c knows it */
 	sem_t first;			/* posted once: what pull_first asks for is there */
 	_Atomic uint64_t ready;		/* ns, CLOCK_MONOTONIC: since when somebody can read; 0: not yet */
+	atomic_bool used;		/* and has missed something */
 	_Atomic uint64_t pull_rate;	/* bytes a second; 0: no limit */
 	_Atomic uint64_t pull_paused;	/* ns, CLOCK_MONOTONIC: since when; 0: it runs */
 	struct latency pulls;		/* of a chunk, from its claim until its bytes are here */
 	struct latency pushes;		/* of a row of chunks, from taking it until it is written */
 	struct post post;		/* to the first queue's thread */
-	struct post_job changed;	/* the two above; on its way if @changing */
+	struct post_job changed;	/* something of these; on its way if @changing */
 	atomic_bool changing;
 
 	/* The first queue's thread's. */

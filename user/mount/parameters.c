@@ -28,7 +28,7 @@
 #define AREA_AUTO(waits)	((waits) ? 4ULL << 20 : 2ULL << 20)
 #define BLOCK_MIN	512U
 #define BLOCK_MAX	4096U
-#define CHUNK_AUTO	(64U << 10)	/* bytes */
+#define CHUNK_AUTO	(4U << 10)	/* bytes: a page, so that writing one needs no fetch */
 #define CHUNKS_AUTO	(16U << 20)	/* chunks: 10 MiB of tables in the kernel */
 #define PHYSICAL_AUTO	4096U		/* the module's default */
 
@@ -213,7 +213,7 @@ int parameters_attach(const struct mount_options *options, const struct backend 
 	return 0;
 }
 
-/* 64 KiB, or more where the region is so large that the chunk map would not be small. */
+/* A page, or more where the region is so large that the chunk map would not be small. */
 static uint32_t parameters_chunk(uint64_t size)
 {
 	uint32_t chunk = CHUNK_AUTO;

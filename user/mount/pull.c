@@ -30,9 +30,9 @@
 #include "mount/order.h"
 #include "mount/pace.h"
 
-#define GENTLE		2u		/* workers that are busy until somebody has read */
-#define GENTLE_NS	100000000ULL	/* or for so long once the device is ready */
-#define GENTLE_MOST	1000000000ULL	/* or so long in all */
+#define HOLD_NS		20000000ULL	/* that the pull waits for the first read of a ready device */
+#define HOLD_MOST	1000000000ULL	/* and for one to be ready */
+#define HOLD_READ	1000000ULL	/* and once it has come, to let that pass */
 #define STEPS_ROUND	8u		/* of one round */
 #define CLAIM_DIRECT	(256u << 10)	/* bytes of one claim from a backend that never waits */
 #define RETRY_FIRST	1000000000ULL	/* ns until a pass that left something is followed by another */
@@ -63,9 +63,8 @@ struct pull {
 
 	struct order *order;
 	struct pace pace;
-	bool gentle;			/* nobody has read yet */
-	uint64_t began;			/* ns */
-	struct loop_timer paced;	/* the rate limit allows more */
+	uint64_t holds;			/* ns: until then it waits for somebody to read; 0: no more */
+	struct loop_timer paced;	/* the rate limit allows more, or it holds no longer */
 	uint64_t missed;		/* where the last bio's misses ended */
 
 	struct looks *looks;
@@ -143,27 +142,34 @@ static void pull_failed(struct pull *pull, const char *what, uint64_t offset, ui
 		pull_tell(pull, &pull->failed, -EIO);
 }
 
-/* The first read of the device is on its way, or none is likely to come soon. */
-static void gentle_over(struct pull *pull)
+/* Earlier than it would have. */
+static void hold_until(struct pull *pull, uint64_t until)
 {
-	if (pull->gentle)
-		pace_begin(&pull->pace, loop_now());
-	pull->gentle = false;
+	if (pull->holds > until)
+		pull->holds = until;
 }
 
 /*
- * How many workers may be busy. What a device is attached for is read at once, and would wait behind
- * all that the pull has asked for by then: with a full window that is longer than the read takes.
+ * What a device is attached for is read at once, and would wait behind whatever the pull has asked for by
+ * then: the transport below begins slowly, so each 14 KiB are a round trip at first.
  */
-static uint32_t pull_window(struct pull *pull)
+static bool pull_holds(struct pull *pull)
 {
-	uint64_t ready = atomic_load(&pull->managed->ready), now = loop_now();
-	uint32_t window;
+	uint64_t ready, now;
 
-	if (pull->gentle && ((ready && now - ready > GENTLE_NS) || now - pull->began > GENTLE_MOST))
-		gentle_over(pull);
-	window = pace_window(&pull->pace);
-	return pull->gentle && window > GENTLE ? GENTLE : window;
+	if (!pull->holds)
+		return false;
+	ready = atomic_load(&pull->managed->ready);
+	if (ready)
+		hold_until(pull, ready + HOLD_NS);
+	now = loop_now();
+	if (now < pull->holds) {
+		loop_timer_set(pull->managed->loop, &pull->paced, pull->holds);
+		return true;
+	}
+	pull->holds = 0;
+	pace_begin(&pull->pace, now);
+	return false;
 }
 
 static void worker_done(struct backend_io *io, int error)
@@ -171,9 +177,8 @@ static void worker_done(struct backend_io *io, int error)
 	struct pull_worker *worker = (struct pull_worker *)io;	/* its first member */
 	struct pull *pull = worker->pull;
 
-	if (!pull->gentle)
-		pace_arrived(&pull->pace, worker->asked, loop_now(),
-			     pull->busy >= pace_window(&pull->pace));
+	pace_arrived(&pull->pace, worker->asked, loop_now(),
+		     pull->busy >= pace_window(&pull->pace));
 	worker->next = pull->free;
 	pull->free = worker;
 	pull->busy--;
@@ -289,7 +294,7 @@ static void pull_follow(struct pull *pull)
 	if (missed == UINT64_MAX)
 		return;
 	if (atomic_load(&pull->managed->ready))	/* before, the kernel looked for partitions */
-		gentle_over(pull);
+		hold_until(pull, loop_now() + HOLD_READ);
 	pull->missed = missed;
 	if (missed <= before || missed - before > FOLLOW_GAP)
 		return;
@@ -348,9 +353,10 @@ static bool pull_step(struct pull *pull)
 	/* What has been claimed goes on: somebody may wait for it. */
 	if (!pull_spread(pull) || atomic_load(&pull->managed->pull_paused))
 		return false;
+	if (pull_holds(pull))
+		return false;
 	if (pull->piece.offset < pull->piece.end) {
-		/* Asked once: it changes with the time. */
-		window = pull_window(pull);
+		window = pace_window(&pull->pace);
 		if (!pull->piece.zero) {
 			if (pull->busy >= window)
 				return false;
@@ -434,10 +440,10 @@ int pull_new(struct managed *managed, struct pull **out, struct error *error)
 	}
 	pull->paced.fire = pull_paced;
 	pull->missed = UINT64_MAX;
-	pull->began = loop_now();
-	pace_init(&pull->pace, workers, managed->options->pull_rate, pull->began);
+	pace_init(&pull->pace, workers, managed->options->pull_rate, loop_now());
 	/* Who waits for the first bytes to be pulled is in a hurry himself; a local one has no queue. */
-	pull->gentle = !managed->options->pull_first && managed->backend->info.waits;
+	if (!managed->options->pull_first && managed->backend->info.waits)
+		pull->holds = loop_now() + HOLD_MOST;
 	err = order_open(managed->options->order, managed->size, managed->loop, pull_more, pull,
 			 &pull->order, error);
 	if (err)
