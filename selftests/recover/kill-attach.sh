@@ -99,3 +99,35 @@ event e removed
 await gone
 wait 0
 END
+
+# one that takes over and then hangs keeps all others out until it is gone, also when the time is over
+peer <<'END'
+socket c
+socket q
+socket o
+map a 4M
+c new size=8M flags=0x2e backend=test:
+q bind queue=0 area_addr=@a area_size=4M
+c start
+close c
+await state=parked
+socket c
+c attach backend=test:
+sh r3map show $DEV | grep -q "is taking it over"
+!EBUSY o attach backend=test:
+o set park=100
+await state=failed
+sh r3map show $DEV | grep -q "requests fail until"
+!EBUSY o attach backend=test:
+!EPERM o start
+close c
+await helper_pid=0
+o attach backend=test:
+socket p
+p bind queue=0 area_addr=@a area_size=4M
+o start
+expect state=live
+close q
+o del
+await gone
+END

@@ -69,12 +69,21 @@ static void show_state(const struct device *d)
 		printf("helper (pid %" PRIu32 ") serves it\n", d->helper_pid);
 		break;
 	case R3MAP_STATE_PARKED:
+		if (d->helper_pid) {
+			printf("helper (pid %" PRIu32 ") is taking it over\n", d->helper_pid);
+			break;
+		}
 		printf("the helper is gone; %" PRIu32 " request%s wait%s another %s;\n"
 		       "               take over with: r3map mount --recover /dev/r3map%" PRIu32 " '%s'\n",
 		       requests, requests == 1 ? "" : "s", requests == 1 ? "s" : "",
 		       show_time(d->park_left, b), d->index, d->backend);
 		break;
 	case R3MAP_STATE_FAILED:
+		if (d->helper_pid) {
+			printf("requests fail until helper (pid %" PRIu32 "), which is taking it over, has\n"
+			       "               done so, or has ended\n", d->helper_pid);
+			break;
+		}
 		printf("the helper is gone and requests fail;\n"
 		       "               take over with: r3map mount --recover /dev/r3map%" PRIu32 " '%s'\n"
 		       "               or remove with: r3map umount /dev/r3map%" PRIu32 "\n",
