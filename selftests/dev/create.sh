@@ -4,7 +4,7 @@
 #
 # This test will make eight devices at once, on chosen and on free numbers, and
 # see that list, show and sysfs tell the same of each, and use all of them at the same time:
-# none sees another's data.
+# none sees another's data. Then all go at once, and one lives as long as a program.
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/rc.sh"
@@ -76,3 +76,15 @@ for DEV in $(device_all); do
 		fail "$DEV has another's data"
 	[ "$(device_counter errors)" = 0 ] || fail "$DEV: $(device_counter errors) errors"
 done
+
+r3map umount --all
+[ -z "$(device_all)" ] || fail "umount --all has left $(device_all)"
+status=0
+# shellcheck disable=SC2016 # the program's to expand
+r3map mount --run 'dd if=/dev/zero of="$R3MAP_DEVICE" bs=4k count=4 oflag=direct status=none && exit 7' \
+	mem:1M || status=$?
+[ $status = 7 ] || fail "the program ended with 7, mount --run with $status"
+[ -z "$(device_all)" ] || fail "mount --run has left $(device_all)"
+r3map features -j | jq -e '.max_io >= 1048576 and (.features | index("shared"))' >/dev/null ||
+	fail "features: $(r3map features -j)"
+r3map features | grep -q '^features .* shared' || fail "features: $(r3map features)"

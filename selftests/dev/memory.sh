@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # kernels: 6.12
 #
-# This test will send many requests and make many devices, and see that the kernel's
-# memory does not grow with them and that the module is used by nobody afterwards.
+# This test will send many requests and make many devices, and see that neither the kernel's
+# memory nor the helper's grows with them and that the module is used by nobody afterwards.
 
 # shellcheck disable=SC2016 # $DEV is the peer's to expand
 # shellcheck source-path=SCRIPTDIR
@@ -68,15 +68,22 @@ rounds "$(slow 50 12)"
 # one device of these has about 200 KiB of tables and disk: a leak of one a round shows
 returned devices
 
+# helper_kib: memory of its own that the helper has, and has asked for
+helper_kib() { awk '/^(RssAnon|VmData):/ { n += $2 } END { print n }' "/proc/$(device_sysfs helper_pid)/status"; }
+
 device_mount --no-part-scan mem:32M
+# all of the region is there
+dd if=/dev/zero of="$DEV" bs=1M count=32 oflag=direct status=none
 fio_run --filename="$DEV" --rw=randrw --bs=4k --size=32m --ioengine=libaio --iodepth=32 --direct=1
 memory=$(device_fact memory)
 area=$(device_fact area)
+helper=$(helper_kib)
 before=$(kernel_kib)
 fio_run --filename="$DEV" --rw=randrw --bs=4k --size=32m --ioengine=libaio --iodepth=32 --direct=1 \
 	--loops="$(slow 4 1)"
 returned "$(device_counter reads) reads"
 [ "$memory" = "$(device_fact memory)" ] || fail "the tables have grown"
 [ "$area" = "$(device_fact area)" ] || fail "the area has grown"
+[ $(($(helper_kib) - helper)) -lt 256 ] || fail "the helper has grown from $helper to $(helper_kib) KiB"
 r3map umount "$DEV"
 wait_until 20 "nobody uses the module" unused
