@@ -148,10 +148,11 @@ check_wait()
 }
 
 # check_kernels TEST...: every kernel of KERNELS, up to JOBS machines at a time; one of them is that of
-# the tests of $lab, which has those that belong to one of KERNELS
+# the tests of $lab, which has those that belong to one of KERNELS. What belongs to none is skipped.
 check_kernels()
 {
 	local k c test fit pids=() runs=()
+	local -A placed=()
 	fit=()
 	for test in "${lab[@]}"; do
 		for k in $KERNELS; do
@@ -173,6 +174,7 @@ check_kernels()
 				# what is asked for by name is run wherever it is asked for
 				if [ -n "$TESTS" ] || check_fits "$test" "${k%%:*}" "$c"; then
 					fit+=("$test")
+					placed[$test]=1
 				fi
 			done
 			[ ${#fit[@]} -gt 0 ] || continue
@@ -181,6 +183,11 @@ check_kernels()
 			pids+=($!)
 			runs+=("${k%%:*}/${c}cpu $log/${k%%:*}-$c.ktap")
 		done
+	done
+	for test; do
+		[ -z "${placed[$test]:-}" ] || continue
+		skipped=$((skipped + 1))
+		skips+=("$test: it belongs to $(sed -n '1,15s/^# kernels: *//p' "$here/$test"), and KERNELS has $KERNELS")
 	done
 	vm_say "all machines have begun"
 	check_wait 0 "${pids[@]}"

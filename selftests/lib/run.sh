@@ -51,6 +51,12 @@ run_loadable()
 	[ -n "${R3MAP_KO:-}" ] || modinfo r3map >/dev/null 2>&1
 }
 
+# loaded by insmod from this tree: so it can be loaded again
+if [ $module = 1 ] && [ -d /sys/module/r3map ] && ! run_loadable && [ -e "$selftests/../kmod/r3map.ko" ]; then
+	R3MAP_KO=$(realpath "$selftests/../kmod/r3map.ko")
+	export R3MAP_KO
+fi
+
 # run_limit TEST: seconds after which it counts as hanging
 run_limit()
 {
