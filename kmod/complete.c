@@ -64,7 +64,7 @@ static int complete_check_one(struct r3map_queue *queue, const struct r3map_answ
 		return -EINVAL;
 	}
 	if (complete_address(answer, i) && (slot->op != R3MAP_OP_READ || queue->inlined)) {
-		NL_SET_ERR_MSG(extack, "only for a READ of the shared transport there is an address");
+		NL_SET_ERR_MSG(extack, "only READs of the shared transport have addresses");
 		return -EINVAL;
 	}
 	if (slot->op == R3MAP_OP_READ)

@@ -41,7 +41,7 @@ struct r3map_request {
 	u32 length;			/* bytes */
 	u32 area;			/* offset of the payload in the queue's area */
 	u32 data;			/* offset of the payload in the answer, inline transport */
-	u64 lent;			/* where the payload still is in the helper's memory, or 0 */
+	u64 lent;			/* where the helper still has the payload, or 0 */
 	u16 slot;			/* valid while it has one */
 	u8 op;				/* enum r3map_op of the present stage */
 	bool accounted;			/* start is to be given back to the accounting */
@@ -53,7 +53,7 @@ struct r3map_request {
 	bool demanded;			/* it made a FETCH */
 	bool waited;			/* for a chunk */
 	bool saved;			/* a flush: the store is on disk, the helper is next */
-	bool missed;			/* what was lent could not be read: nothing is lent any more */
+	bool missed;			/* what was lent was not there: it is to be in the area */
 	s32 error;			/* of the completion */
 	u32 bytes;			/* of the completion */
 };

@@ -5,7 +5,7 @@
 # This test will lend the bytes of reads from good and bad places, and see the
 # bytes, or the same read once more without R3MAP_DESC_LEND, or a refusal.
 
-# shellcheck disable=SC2016 # $DEV is the peer's to expand
+# shellcheck disable=SC2016,SC2119 # $DEV is the peer's to expand; nothing to add
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/rc.sh"
 

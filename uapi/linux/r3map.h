@@ -80,9 +80,9 @@
  * @R3MAP_CMD_QUEUE_REQUEST: sent by the module to a queue's socket: SEQ, REQUESTS and, for WRITEs
  *	of the inline transport, DATA. At most one of these is unanswered at any time.
  * @R3MAP_CMD_QUEUE_COMPLETE: COMPLETIONS and, for READs of the inline transport, DATA; for READs
- *	that have R3MAP_DESC_LEND, ADDRESSES may say where the bytes are, if not in the area. SEQ is the
- *	number of the last QUEUE_REQUEST received: it answers that message, and the next one may
- *	come. GENERATION may be given, and is checked then. COMPLETIONS may be absent: a helper
+ *	that have R3MAP_DESC_LEND, ADDRESSES may say where the bytes are, if not in the area. SEQ is
+ *	the number of the last QUEUE_REQUEST received: it answers that message, and the next one
+ *	may come. GENERATION may be given, and is checked then. COMPLETIONS may be absent: a helper
  *	that cannot finish anything at once answers with SEQ alone.
  *	It is refused as a whole, and changes nothing, if any part of it is wrong. Unlike all
  *	other commands it needs no capability, but the very socket that QUEUE_BIND was sent from.
@@ -379,7 +379,7 @@ enum r3map_a_queue {
 	R3MAP_A_QUEUE_REQUESTS,		/* binary: array of struct r3map_desc */
 	R3MAP_A_QUEUE_COMPLETIONS,	/* binary: array of struct r3map_completion */
 	R3MAP_A_QUEUE_DATA,		/* binary, may repeat: payload, in the order of the array */
-	R3MAP_A_QUEUE_ADDRESSES,	/* binary: a u64 for each of COMPLETIONS, see R3MAP_DESC_LEND */
+	R3MAP_A_QUEUE_ADDRESSES,	/* binary: a u64 for each completion: R3MAP_DESC_LEND */
 
 	__R3MAP_A_QUEUE_MAX,
 	R3MAP_A_QUEUE_MAX = __R3MAP_A_QUEUE_MAX - 1,
