@@ -16,25 +16,27 @@ want=$TEST_DIR/want
 # pages AREA LETTERS: the lines that give each page of 4 KiB of an area a letter of its own
 pages()
 {
-	local i
+	local i code
 	for ((i = 0; i < ${#2}; i++)); do
-		echo "poke $1 $((i * 4096)) 4096 $(printf %d "'${2:i:1}")"
+		printf -v code %d "'${2:i:1}"
+		echo "poke $1 $((i * 4096)) 4096 $code"
 	done
 }
 
 # lettered LETTERS: and the same as a file
 lettered()
 {
-	local i
+	local i page
+	printf -v page %4096s ''
 	for ((i = 0; i < ${#1}; i++)); do
-		head -c 4096 /dev/zero | tr '\0' "${1:i:1}"
+		printf %s "${page// /${1:i:1}}"
 	done
 }
 
 # data FILE [SKIP]: the line that tells whether all that was read is there from byte SKIP on
 data()
 {
-	echo "sh tail -c +$((${2:-0} + 1)) $1 | head -c 65536 | cmp - \$DEV.data && rm \$DEV.data"
+	echo "sh cmp -n 65536 -i ${2:-0}:0 $1 \$DEV.data"
 }
 
 lettered ABCDEFGHIJKLMNOPQRSTU >"$want.b"
@@ -187,6 +189,7 @@ $(pages a abcdefghijklmnopqrstu)
 q complete queue=0 seq=@seq comp=@t23:0:65536
 wait 0
 $(data "$want.a")
+sh rm \$DEV.data
 $(peer_works)
 END
 
