@@ -240,8 +240,7 @@ static void complete_settle(struct r3map_queue *queue, struct list_head *done, b
 		if (request->lent) {
 			list_del(&request->node);
 			request->since = jiffies;
-			if (!r3map_queue_take_back(queue, request))
-				list_add_tail(&request->node, lost);
+			r3map_queue_take_back(queue, request, lost);
 			continue;
 		}
 		complete_count(queue, request, now);
@@ -256,8 +255,8 @@ static void complete_settle(struct r3map_queue *queue, struct list_head *done, b
 		if (queue->dev->managed) {
 			r3map_queue_forget(queue, 1);
 			list_add_tail(&request->node, on);
-		} else if (!r3map_queue_take_back(queue, request)) {
-			list_add_tail(&request->node, lost);
+		} else {
+			r3map_queue_take_back(queue, request, lost);
 		}
 	}
 }

@@ -48,13 +48,14 @@ void r3map_queue_add_flying(struct r3map_queue *queue, struct r3map_request *req
 		queue->counter[R3MAP_A_COUNTER_REISSUED]++;
 }
 
-bool r3map_queue_take_back(struct r3map_queue *queue, struct r3map_request *request)
+void r3map_queue_take_back(struct r3map_queue *queue, struct r3map_request *request,
+			   struct list_head *lost)
 {
 	lockdep_assert_held(&queue->lock);
 	if (queue->gate == R3MAP_GATE_FAIL)
-		return false;
-	r3map_queue_add_waiting(queue, request);
-	return true;
+		list_add_tail(&request->node, lost);
+	else
+		r3map_queue_add_waiting(queue, request);
 }
 
 void r3map_queue_forget(struct r3map_queue *queue, u32 nr)
@@ -127,8 +128,8 @@ static void queue_place(struct r3map_queue *queue, struct list_head *place,
 		list_del(&request->node);
 		if (likely(queue->epoch == epoch))
 			r3map_queue_add_ready(queue, request);
-		else if (!r3map_queue_take_back(queue, request))
-			list_add_tail(&request->node, lost);
+		else
+			r3map_queue_take_back(queue, request, lost);
 	}
 }
 

@@ -129,10 +129,11 @@ void r3map_queue_add_ready(struct r3map_queue *queue, struct r3map_request *requ
 void r3map_queue_add_flying(struct r3map_queue *queue, struct r3map_request *request,
 			    u32 message);
 /*
- * @request's owner lost its helper on the way, or it enters its second stage: it waits again. False
- * if the gate is FAIL; then it is still the owner's, to be ended with r3map_queue_lose().
+ * @request's owner lost its helper on the way, or it is to be sent once more: it waits again. If the
+ * gate is FAIL it is still the owner's, on @lost, which is to be ended with r3map_queue_lose().
  */
-bool r3map_queue_take_back(struct r3map_queue *queue, struct r3map_request *request);
+void r3map_queue_take_back(struct r3map_queue *queue, struct r3map_request *request,
+			   struct list_head *lost);
 /* @nr requests leave @queue; who owns them ends them next. */
 void r3map_queue_forget(struct r3map_queue *queue, u32 nr);
 /* Ends requests that the caller owns with EIO. Context: the lock is not held. */

@@ -250,8 +250,7 @@ static bool send_lost_helper(struct r3map_queue *queue, struct send_batch *batch
 	lockdep_assert_held(&queue->lock);
 	list_for_each_entry_safe(request, next, &batch->requests, node) {
 		list_del(&request->node);
-		if (!r3map_queue_take_back(queue, request))
-			list_add_tail(&request->node, lost);
+		r3map_queue_take_back(queue, request, lost);
 	}
 	return queue->gate == R3MAP_GATE_SERVE;
 }
