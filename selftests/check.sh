@@ -121,12 +121,17 @@ check_lab()
 		tee "$log/lab.ktap" | check_brief lab
 }
 
-# check_fits TEST KERNEL CPUS: does TEST belong there? "# kernels: 6.1:2 6.12" in its head names the
-# kernels, each perhaps with its processors; without it a test belongs everywhere
+# check_belongs TEST: "# kernels: 6.1:2 6.12" in its head: these kernels, each perhaps with its processors
+check_belongs()
+{
+	sed -n '1,15s/^# kernels: *//p' "$here/$1"
+}
+
+# check_fits TEST KERNEL CPUS: does TEST belong there? One that names no kernels belongs everywhere
 check_fits()
 {
 	local k
-	k=$(sed -n '1,15s/^# kernels: *//p' "$here/$1")
+	k=$(check_belongs "$1")
 	[ -n "$k" ] || return 0
 	case " $k " in *" $2 "* | *" $2:$3 "*) ;; *) return 1 ;; esac
 }
@@ -187,7 +192,7 @@ check_kernels()
 	for test; do
 		[ -z "${placed[$test]:-}" ] || continue
 		skipped=$((skipped + 1))
-		skips+=("$test: it belongs to $(sed -n '1,15s/^# kernels: *//p' "$here/$test"), and KERNELS has $KERNELS")
+		skips+=("$test: it belongs to $(check_belongs "$test"), and KERNELS has $KERNELS")
 	done
 	vm_say "all machines have begun"
 	check_wait 0 "${pids[@]}"

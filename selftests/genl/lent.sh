@@ -39,6 +39,13 @@ data()
 	echo "sh cmp -n 65536 -i ${2:-0}:0 $1 \$DEV.data"
 }
 
+# lends N ADDRESS FILE [SKIP]: the lines of a read, request N, that is lent what is at ADDRESS, and has it
+lends()
+{
+	printf '%s\n' "spawn $read" 'recv q 1' \
+		"q complete queue=0 seq=@seq comp=@t$1:0:65536 addr=$2" 'wait 0' "$(data "$3" "${4:-0}")"
+}
+
 lettered ABCDEFGHIJKLMNOPQRSTU >"$want.b"
 lettered abcdefghijklmnopqrstu >"$want.a"
 head -c 65536 /dev/zero >"$want.zero"
@@ -58,34 +65,14 @@ check 0 op=read length=65536 area=0 flags=32
 q complete queue=0 seq=@seq comp=@t0:0:65536 addr=@b
 wait 0
 $(data "$want.b")
-spawn $read
-recv q 1
-q complete queue=0 seq=@seq comp=@t1:0:65536 addr=@b+5633
-wait 0
-$(data "$want.b" 5633)
+$(lends 1 @b+5633 "$want.b" 5633)
 # 0 is the area; what cannot be written is read; of private pages that were only read there is but one
-spawn $read
-recv q 1
-q complete queue=0 seq=@seq comp=@t2:0:65536 addr=0
-wait 0
-$(data "$want.a")
+$(lends 2 0 "$want.a")
 peek ro 0 1048576 0
-spawn $read
-recv q 1
-q complete queue=0 seq=@seq comp=@t3:0:65536 addr=@ro+4096
-wait 0
-$(data "$want.zero")
+$(lends 3 @ro+4096 "$want.zero")
 peek p 0 1048576 0
-spawn $read
-recv q 1
-q complete queue=0 seq=@seq comp=@t4:0:65536 addr=@p
-wait 0
-$(data "$want.zero")
-spawn $read
-recv q 1
-q complete queue=0 seq=@seq comp=@t5:0:65536 addr=@p+513
-wait 0
-$(data "$want.zero")
+$(lends 4 @p "$want.zero")
+$(lends 5 @p+513 "$want.zero")
 expect reads=6 errors=0 reissued=0 in_flight=0
 # refused as a whole
 spawn $read

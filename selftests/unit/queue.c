@@ -180,6 +180,15 @@ static void requests(unsigned int count, uint8_t op, uint32_t bytes)
 	put(R3MAP_A_QUEUE_REQUESTS, descs, count * sizeof(descs[0]));
 }
 
+/* A message of @count requests is there to be received. */
+static void deliver_requests(unsigned int count, uint8_t op, uint32_t bytes)
+{
+	begin(FAMILY, R3MAP_CMD_QUEUE_REQUEST);
+	put(R3MAP_A_QUEUE_SEQ, &seq, sizeof(seq));
+	requests(count, op, bytes);
+	deliver();
+}
+
 /* --- the tests --- */
 
 static void test_answer_has_all_it_needs(void **state)
@@ -190,10 +199,7 @@ static void test_answer_has_all_it_needs(void **state)
 	struct r3map_desc desc;
 
 	(void)state;
-	begin(FAMILY, R3MAP_CMD_QUEUE_REQUEST);
-	put(R3MAP_A_QUEUE_SEQ, &seq, sizeof(seq));
-	requests(2, R3MAP_OP_READ, 4096);
-	deliver();
+	deliver_requests(2, R3MAP_OP_READ, 4096);
 	assert_int_equal(receive(&m), 1);
 	assert_int_equal(m.count, 2);
 	desc = queue_desc(&m, 1);
@@ -230,10 +236,7 @@ static void test_lent_payload_has_addresses(void **state)
 	struct queue_message m;
 
 	(void)state;
-	begin(FAMILY, R3MAP_CMD_QUEUE_REQUEST);
-	put(R3MAP_A_QUEUE_SEQ, &seq, sizeof(seq));
-	requests(3, R3MAP_OP_READ, 4096);
-	deliver();
+	deliver_requests(3, R3MAP_OP_READ, 4096);
 	assert_int_equal(receive(&m), 1);
 	queue_answer(&queue, 1000, 0, sizeof(here), here);
 	queue_answer(&queue, 1001, 0, 4096, NULL);
@@ -265,10 +268,7 @@ static void test_bare_number_gives_credit_back(void **state)
 	struct queue_message m;
 
 	(void)state;
-	begin(FAMILY, R3MAP_CMD_QUEUE_REQUEST);
-	put(R3MAP_A_QUEUE_SEQ, &seq, sizeof(seq));
-	requests(1, R3MAP_OP_FLUSH, 0);
-	deliver();
+	deliver_requests(1, R3MAP_OP_FLUSH, 0);
 	assert_int_equal(receive(&m), 1);
 	assert_int_equal(queue_send(&queue), 0);
 	take_answer();
@@ -334,14 +334,6 @@ static void deliver_refusal(uint32_t nl_seq, int error, const char *text)
 	deliver();
 }
 
-static void deliver_request(void)
-{
-	begin(FAMILY, R3MAP_CMD_QUEUE_REQUEST);
-	put(R3MAP_A_QUEUE_SEQ, &seq, sizeof(seq));
-	requests(1, R3MAP_OP_READ, 4096);
-	deliver();
-}
-
 /* Its requests and the credit are lost with it: going on would be a device that hangs. */
 static void test_refusal_ends_the_queue_with_its_words(void **state)
 {
@@ -404,7 +396,7 @@ static void test_unchecked_answers_are_said_again(void **state)
 	queue_answer(&queue, 1, 0, 0, NULL);
 	assert_int_equal(queue_send(&queue), 0);
 	take_answer();
-	deliver_request();
+	deliver_requests(1, R3MAP_OP_READ, 4096);
 	assert_int_equal(receive(&m), 1);
 	for (uint64_t tag = 2; tag <= 3; tag++) {
 		queue_answer(&queue, tag, 0, 0, NULL);
@@ -438,7 +430,7 @@ static void test_payload_is_said_again_while_it_is_there(void **state)
 		assert_int_equal(queue_send(&queue), 0);
 		take_answer();
 		if (round) {	/* its buffer may be another request's by now */
-			deliver_request();
+			deliver_requests(1, R3MAP_OP_READ, 4096);
 			assert_int_equal(receive(&m), 1);
 		}
 		deliver_refusal(queue.nl_seq, -ENOMEM, "");

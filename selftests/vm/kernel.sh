@@ -193,7 +193,6 @@ kernel_unwrap()
 	case $(od -An -tx1 -j $skip -N 4 "$1" | tr -d ' ') in
 	fd377a58) unpack=xz size=$((size - 4)) ;;
 	28b52ffd) unpack=zstd size=$((size - 4)) ;;
-	1f8b*) unpack=gzip ;;
 	*) vm_die "$1 is packed in an unknown way: teach kernel_unwrap about it" ;;
 	esac
 	dd if="$1" iflag=skip_bytes,count_bytes skip=$skip count="$size" bs=1M status=none |
