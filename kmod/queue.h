@@ -129,8 +129,8 @@ void r3map_queue_add_ready(struct r3map_queue *queue, struct r3map_request *requ
 void r3map_queue_add_flying(struct r3map_queue *queue, struct r3map_request *request,
 			    u32 message);
 /*
- * @request's owner lost its helper on the way, or it is to be sent once more: it waits again. If the
- * gate is FAIL it is still the owner's, on @lost, which is to be ended with r3map_queue_lose().
+ * @request's owner lost its helper on the way, or it is to be sent once more: it waits again. If
+ * the gate is FAIL it is still the owner's, on @lost, which r3map_queue_lose() ends.
  */
 void r3map_queue_take_back(struct r3map_queue *queue, struct r3map_request *request,
 			   struct list_head *lost);
