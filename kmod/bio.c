@@ -8,6 +8,7 @@
 
 #include "bio.h"
 #include "device.h"
+#include "hold.h"
 #include "managed.h"
 #include "queue.h"
 #include "request.h"
@@ -30,11 +31,15 @@ static blk_status_t bio_check(const struct bio *bio)
 	return BLK_STS_OK;
 }
 
-static void bio_count(struct r3map_queue *queue, enum r3map_a_counter counter)
+/* It never became a request. */
+static void bio_refuse(struct r3map_queue *queue, struct bio *bio, blk_status_t status)
 {
 	spin_lock(&queue->lock);
-	queue->counter[counter]++;
+	queue->counter[status == BLK_STS_AGAIN ? R3MAP_A_COUNTER_WOULD_BLOCK :
+						 R3MAP_A_COUNTER_ERRORS]++;
 	spin_unlock(&queue->lock);
+	bio->bi_status = status;
+	bio_endio(bio);
 }
 
 void r3map_bio_submit(struct bio *bio)
@@ -49,17 +54,21 @@ void r3map_bio_submit(struct bio *bio)
 		return;
 	status = bio_check(bio);
 	if (unlikely(status)) {
-		bio_count(queue, R3MAP_A_COUNTER_ERRORS);
-		bio->bi_status = status;
-		bio_endio(bio);
+		bio_refuse(queue, bio, status);
+		return;
+	}
+	if (!r3map_hold_enter(&dev->held, bio, &status)) {
+		if (status)
+			bio_refuse(queue, bio, status);
 		return;
 	}
 	if (dev->managed && r3map_managed_try(dev->managed, bio))
 		return;
 	request = r3map_request_new(dev, bio);
 	if (unlikely(!request)) {
-		bio_count(queue, R3MAP_A_COUNTER_WOULD_BLOCK);
-		bio_wouldblock_error(bio);
+		if (r3map_bio_writes(bio))
+			r3map_hold_leave(&dev->held);
+		bio_refuse(queue, bio, BLK_STS_AGAIN);
 		return;
 	}
 	if (dev->managed)

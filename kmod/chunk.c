@@ -299,7 +299,7 @@ void r3map_chunks_get(struct r3map_chunks *chunks, struct r3map_chunk_query *que
 	query->next = at;
 }
 
-/* Are these whole chunks of the region, in ascending order, and all in @bits? */
+/* Are these whole chunks of the region, in ascending order, and all in @bits, if not NULL? */
 static int extents_check(const struct r3map_chunks *chunks, const struct r3map_extent *extents,
 			 u32 nr, const unsigned long *bits, struct netlink_ext_ack *extack)
 {
@@ -328,7 +328,7 @@ static int extents_check(const struct r3map_chunks *chunks, const struct r3map_e
 			return -E2BIG;
 		}
 		most -= range.end - range.first;
-		if (find_next_zero_bit(bits, range.end, range.first) < range.end) {
+		if (bits && find_next_zero_bit(bits, range.end, range.first) < range.end) {
 			NL_SET_ERR_MSG(extack, "not all of EXTENTS was claimed or taken");
 			return -EINVAL;
 		}
@@ -373,6 +373,34 @@ int r3map_chunks_done(struct r3map_chunks *chunks, const struct r3map_extent *ex
 			chunks_untake_one(chunks, chunk, pushed);
 		if (pushed)
 			chunks->unflushed = true;
+	}
+	spin_unlock(&chunks->lock);
+	return err;
+}
+
+int r3map_chunks_drop(struct r3map_chunks *chunks, const struct r3map_extent *extents, u32 nr,
+		      struct netlink_ext_ack *extack)
+{
+	struct r3map_chunk_range range;
+	unsigned long chunk;
+	int err;
+	u32 i;
+
+	spin_lock(&chunks->lock);
+	err = extents_check(chunks, extents, nr, NULL, extack);
+	for (i = 0; !err && i < nr; i++) {
+		range = r3map_chunks_touched(chunks, extents[i].offset, extents[i].length);
+		if (find_next_bit(chunks->busy, range.end, range.first) < range.end) {
+			NL_SET_ERR_MSG(extack, "some of EXTENTS are claimed");
+			err = -EBUSY;
+		}
+	}
+	for (i = 0; !err && i < nr; i++) {
+		range = r3map_chunks_touched(chunks, extents[i].offset, extents[i].length);
+		chunk = range.first;
+		for_each_set_bit_from(chunk, chunks->local, range.end)
+			chunks->nr_local--;
+		bitmap_clear(chunks->local, range.first, range.end - range.first);
 	}
 	spin_unlock(&chunks->lock);
 	return err;

@@ -11,7 +11,8 @@
  *	                                                       local
  *
  * A chunk that is busy has one owner: a FETCH request, a claim of the helper, or a bio that
- * writes all of it. Only the owner touches its bytes in the store. A local chunk stays local.
+ * writes all of it. Only the owner touches its bytes in the store. A local chunk stays local, but
+ * while all bios of the device are held: then the helper may drop it, and it is remote again.
  *
  * Dirty: set after the bytes of a write are in the store and before its bio ends. Taken: the helper
  * pushes it; while it does, the chunk is not given out a second time, and a write makes it dirty
@@ -130,6 +131,13 @@ int r3map_chunks_fill(struct r3map_chunks *chunks, const struct r3map_extent *ex
 /* DIRTY_DONE, likewise. */
 int r3map_chunks_done(struct r3map_chunks *chunks, const struct r3map_extent *extents, u32 nr,
 		      bool pushed, struct netlink_ext_ack *extack);
+
+/*
+ * CHUNK_DROP, likewise: @extents become remote. Context: no bio is let in, so nobody reads them,
+ * and none of them was ever written.
+ */
+int r3map_chunks_drop(struct r3map_chunks *chunks, const struct r3map_extent *extents, u32 nr,
+		      struct netlink_ext_ack *extack);
 
 /* The helper is gone: claims end, what was taken is dirty. @woken as above. */
 void r3map_chunks_abandon(struct r3map_chunks *chunks, struct list_head *woken);

@@ -114,6 +114,25 @@ static inline ssize_t r3map_compat_iter_write(struct file *file, struct iov_iter
 	return n;
 }
 
+/* v6.8-rc1, "bdev: rename freeze and thaw helpers". */
+static inline int r3map_compat_freeze(struct block_device *bdev)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+	return freeze_bdev(bdev);
+#else
+	return bdev_freeze(bdev);
+#endif
+}
+
+static inline void r3map_compat_thaw(struct block_device *bdev)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+	thaw_bdev(bdev);
+#else
+	bdev_thaw(bdev);
+#endif
+}
+
 /*
  * v6.8-rc1, cd4d7263d58a "genetlink: add CAP_NET_ADMIN test for multicast bind", in the stable
  * series since 6.1.69 and 6.6.7. Without it anybody may listen to the events.

@@ -93,6 +93,7 @@ static void device_free(struct r3map_device *dev)
 	for (i = 0; dev->queues && i < dev->params.queues; i++)
 		r3map_queue_exit(&dev->queues[i]);
 	r3map_managed_free(dev->managed);
+	r3map_hold_exit(&dev->held);
 	kvfree(dev->queues);
 	mempool_destroy(dev->requests);
 	kfree(dev->backend);
@@ -185,6 +186,7 @@ static void device_drop_helper(struct r3map_device *dev, enum r3map_gate gate)
 	u32 i;
 
 	lockdep_assert_held(&dev->lock);
+	r3map_epochs_close(&dev->epochs);
 	for (i = 0; i < dev->params.queues; i++)
 		r3map_queue_unbind(&dev->queues[i], gate);
 	if (dev->managed && gate == R3MAP_GATE_FAIL)
@@ -361,7 +363,8 @@ int r3map_device_start(struct r3map_device *dev, struct sock *sk, struct netlink
 			__module_get(THIS_MODULE);
 	}
 	device_set_state(dev, R3MAP_STATE_LIVE, R3MAP_EVENT_READY);
-	if (first)
+	/* Of one that is held DEVICE_RELEASE does it. */
+	if (first && !(dev->flags & R3MAP_DEVICE_HELD))
 		queue_work(r3map_slow_workqueue, &dev->scan);
 	return 0;
 }
@@ -407,6 +410,10 @@ int r3map_device_set(struct r3map_device *dev, const u64 *size, const u32 *flags
 	if (size && *size != dev->size && dev->managed) {
 		NL_SET_ERR_MSG(extack, "a managed device cannot be resized");
 		return -EOPNOTSUPP;
+	}
+	if (size && *size != dev->size && dev->epochs.nr) {
+		NL_SET_ERR_MSG(extack, "a device that a migration watches cannot be resized");
+		return -EBUSY;
 	}
 	if (flags && ((*flags ^ dev->flags) & ~R3MAP_DEVICE_READ_ONLY)) {
 		NL_SET_ERR_MSG(extack, "only READ_ONLY can be changed");
@@ -527,6 +534,7 @@ u64 r3map_device_memory(struct r3map_device *dev)
 
 	for (i = 0; i < dev->params.queues; i++)
 		bytes += r3map_queue_memory(&dev->queues[i]);
+	bytes += r3map_epochs_memory(&dev->epochs);
 	if (dev->managed)
 		bytes += r3map_managed_memory(dev->managed);
 	return bytes;
@@ -538,6 +546,7 @@ static void device_remove(struct work_struct *work)
 {
 	struct r3map_device *dev = container_of(work, struct r3map_device, remove);
 
+	r3map_finalize_end(dev);
 	cancel_work_sync(&dev->scan);
 	r3map_debugfs_remove(dev);
 	r3map_disk_remove(dev);
@@ -575,6 +584,7 @@ int r3map_device_delete(struct r3map_device *dev, bool force, struct netlink_ext
 		return -EAGAIN;
 	}
 	device_drop_helper(dev, R3MAP_GATE_FAIL);
+	r3map_finalize_abandon(dev);
 	if (dev->managed && dev->disk)
 		module_put(THIS_MODULE);
 	device_set_state(dev, R3MAP_STATE_DELETING, R3MAP_EVENT_DELETING);
@@ -594,6 +604,11 @@ static struct r3map_device *device_alloc(const struct r3map_device_config *confi
 	atomic_inc(&device_count);
 	kref_init(&dev->refs);
 	mutex_init(&dev->lock);
+	dev->epochs.lock = &dev->lock;
+	r3map_finalize_init(&dev->final);
+	if (r3map_hold_init(&dev->held, config->flags & R3MAP_DEVICE_HELD ? R3MAP_HOLD_ALL :
+								     R3MAP_HOLD_NONE))
+		goto err_free;
 	spin_lock_init(&dev->open_lock);
 	INIT_DELAYED_WORK(&dev->expire, device_expire);
 	INIT_DELAYED_WORK(&dev->park_over, device_park_over);

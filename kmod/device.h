@@ -27,6 +27,9 @@
 #include <linux/types.h>
 #include <linux/workqueue.h>
 
+#include "epoch.h"
+#include "finalize.h"
+#include "hold.h"
 #include "socket.h"
 
 struct dentry;
@@ -62,6 +65,9 @@ struct r3map_device {
 	struct r3map_queue *queues;	/* constant: params.queues of them */
 	mempool_t *requests;		/* constant */
 	struct r3map_managed *managed;	/* constant; NULL: a direct device */
+	struct r3map_held held;
+	struct r3map_epochs epochs;
+	struct r3map_finalize final;
 	struct gendisk *disk;		/* set once, before the device is LIVE; then constant */
 	struct dentry *debugfs;		/* as disk */
 

@@ -11,13 +11,32 @@
 #include "event.h"
 #include "netlink.h"
 
+/* What is told of an event besides the facts. */
+typedef int event_more(struct sk_buff *skb, struct r3map_device *dev, const void *data);
+
 struct event_sync {
 	u64 number;
 	u32 error;
 };
 
+static int event_put_sync(struct sk_buff *skb, struct r3map_device *dev, const void *data)
+{
+	const struct event_sync *sync = data;
+
+	return nla_put_u64_64bit(skb, R3MAP_A_DEVICE_SYNC, sync->number, R3MAP_A_DEVICE_PAD) ?:
+	       nla_put_u32(skb, R3MAP_A_DEVICE_ERRNO, sync->error);
+}
+
+static int event_put_finalized(struct sk_buff *skb, struct r3map_device *dev, const void *data)
+{
+	const u32 *error = data;
+
+	return nla_put_u32(skb, R3MAP_A_DEVICE_ERRNO, *error) ?:
+	       r3map_netlink_put_finalized(skb, dev);
+}
+
 static int event_fill(struct sk_buff *skb, struct r3map_device *dev, enum r3map_event event,
-		      const struct event_sync *sync)
+		      event_more *more, const void *data)
 {
 	void *head = genlmsg_put(skb, 0, 0, &r3map_family, 0, R3MAP_CMD_DEVICE_EVENT);
 
@@ -26,9 +45,7 @@ static int event_fill(struct sk_buff *skb, struct r3map_device *dev, enum r3map_
 	    nla_put_u64_64bit(skb, R3MAP_A_DEVICE_TIME, ktime_get_ns(), R3MAP_A_DEVICE_PAD) ||
 	    r3map_netlink_put_facts(skb, dev))
 		return -EMSGSIZE;
-	if (sync && (nla_put_u64_64bit(skb, R3MAP_A_DEVICE_SYNC, sync->number,
-				       R3MAP_A_DEVICE_PAD) ||
-		     nla_put_u32(skb, R3MAP_A_DEVICE_ERRNO, sync->error)))
+	if (more && more(skb, dev, data))
 		return -EMSGSIZE;
 	genlmsg_end(skb, head);
 	return 0;
@@ -58,14 +75,14 @@ static void event_multicast(struct sk_buff *skb)
 	nlmsg_free(skb);
 }
 
-static void event_send(struct r3map_device *dev, enum r3map_event event,
-		       const struct event_sync *sync)
+static void event_send(struct r3map_device *dev, enum r3map_event event, event_more *more,
+		       const void *data)
 {
 	struct sk_buff *skb;
 
 	lockdep_assert_held(&dev->lock);
 	skb = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_NOIO);
-	if (skb && WARN_ON_ONCE(event_fill(skb, dev, event, sync))) {
+	if (skb && WARN_ON_ONCE(event_fill(skb, dev, event, more, data))) {
 		nlmsg_free(skb);
 		return;
 	}
@@ -74,12 +91,17 @@ static void event_send(struct r3map_device *dev, enum r3map_event event,
 
 void r3map_event_send(struct r3map_device *dev, enum r3map_event event)
 {
-	event_send(dev, event, NULL);
+	event_send(dev, event, NULL, NULL);
 }
 
 void r3map_event_send_synced(struct r3map_device *dev, u64 sync, u32 error)
 {
 	const struct event_sync facts = { sync, error };
 
-	event_send(dev, R3MAP_EVENT_SYNCED, &facts);
+	event_send(dev, R3MAP_EVENT_SYNCED, event_put_sync, &facts);
+}
+
+void r3map_event_send_finalized(struct r3map_device *dev, u32 error)
+{
+	event_send(dev, R3MAP_EVENT_FINALIZED, event_put_finalized, &error);
 }

@@ -17,5 +17,7 @@ struct r3map_device;
 void r3map_event_send(struct r3map_device *dev, enum r3map_event event);
 /* The same for SYNCED: DEVICE_SYNC number @sync has ended with @error, an errno or 0. */
 void r3map_event_send_synced(struct r3map_device *dev, u64 sync, u32 error);
+/* The same for FINALIZED: it has ended with @error, an errno or 0. */
+void r3map_event_send_finalized(struct r3map_device *dev, u32 error);
 
 #endif

@@ -3,6 +3,7 @@
  * r3map.ko: init and exit, nothing else. What is acquired downwards is released upwards.
  */
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 #include <linux/workqueue.h>
 
 #include "debugfs.h"
@@ -14,6 +15,7 @@
 
 struct workqueue_struct *r3map_workqueue;
 struct workqueue_struct *r3map_slow_workqueue;
+struct workqueue_struct *r3map_hold_workqueue;
 
 static int __init r3map_init(void)
 {
@@ -26,9 +28,12 @@ static int __init r3map_init(void)
 	r3map_slow_workqueue = alloc_workqueue("r3map-slow", WQ_UNBOUND, 0);
 	if (!r3map_slow_workqueue)
 		goto err_workqueue;
+	r3map_hold_workqueue = alloc_workqueue("r3map-hold", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!r3map_hold_workqueue)
+		goto err_slow_workqueue;
 	err = r3map_request_init();
 	if (err)
-		goto err_slow_workqueue;
+		goto err_hold_workqueue;
 	r3map_debugfs_init();
 	err = r3map_socket_init();
 	if (err)
@@ -43,6 +48,8 @@ err_socket:
 err_debugfs:
 	r3map_debugfs_exit();
 	r3map_request_exit();
+err_hold_workqueue:
+	destroy_workqueue(r3map_hold_workqueue);
 err_slow_workqueue:
 	destroy_workqueue(r3map_slow_workqueue);
 err_workqueue:
@@ -61,8 +68,11 @@ static void __exit r3map_exit(void)
 	r3map_socket_exit();
 	r3map_debugfs_exit();
 	destroy_workqueue(r3map_slow_workqueue);
+	destroy_workqueue(r3map_hold_workqueue);
 	r3map_request_exit();
 	destroy_workqueue(r3map_workqueue);
+	/* Epochs are freed behind their readers. */
+	rcu_barrier();
 }
 
 module_init(r3map_init);

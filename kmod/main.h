@@ -13,5 +13,7 @@ struct workqueue_struct;
 extern struct workqueue_struct *r3map_workqueue;
 /* For what may wait for I/O or for user space: looking for partitions, removing, releasing. */
 extern struct workqueue_struct *r3map_slow_workqueue;
+/* For submitting bios that were held: it may wait for requests to be free. */
+extern struct workqueue_struct *r3map_hold_workqueue;
 
 #endif

@@ -509,6 +509,11 @@ bool r3map_managed_try(struct r3map_managed *m, struct bio *bio)
 	} else if (unlikely(!r3map_store_read_now(&m->store, bio, offset))) {
 		return false;
 	}
+	if (write) {
+		r3map_epochs_mark(&m->dev->epochs, offset, length);
+		r3map_hold_leave(&m->dev->held);
+	}
+	r3map_hold_served(&m->dev->held);
 	if (unlikely(begun))
 		managed_note(m, R3MAP_A_LATENCY_HITS, begun);
 	r3map_managed_add(m, R3MAP_A_COUNTER_HITS, 1);

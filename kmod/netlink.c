@@ -12,7 +12,8 @@
 #include "netlink.h"
 
 #define FEATURES (R3MAP_FEATURE_SHARED | R3MAP_FEATURE_INLINE | \
-		  R3MAP_FEATURE_RECOVER | R3MAP_FEATURE_RESIZE | R3MAP_FEATURE_MANAGED)
+		  R3MAP_FEATURE_RECOVER | R3MAP_FEATURE_RESIZE | R3MAP_FEATURE_MANAGED | \
+		  R3MAP_FEATURE_MIGRATE)
 
 /* A policy's own limits are 16 bits wide; these are for what is larger. Not const before 6.7. */
 static struct netlink_range_validation range_size = { .min = 512, .max = S64_MAX };
@@ -149,6 +150,33 @@ static const struct nla_policy policy_tell[] = {
 	[R3MAP_A_CHUNK_ERROR] = NLA_POLICY_RANGE(NLA_S32, -MAX_ERRNO, -1),
 };
 
+static const struct nla_policy policy_finalize[] = {
+	[R3MAP_A_DEVICE_INDEX] = { .type = NLA_U32 },
+	[R3MAP_A_DEVICE_GENERATION] = { .type = NLA_U64 },
+	[R3MAP_A_DEVICE_DEADLINE] = TIMEOUT,
+	[R3MAP_A_DEVICE_HOLD_TIME] = PARK,
+};
+
+/* EPOCH_CLOSE. */
+static const struct nla_policy policy_epoch[] = {
+	[R3MAP_A_CHUNK_INDEX] = { .type = NLA_U32 },
+	[R3MAP_A_CHUNK_GENERATION] = { .type = NLA_U64 },
+	[R3MAP_A_CHUNK_EPOCH] = { .type = NLA_U64 },
+};
+
+static const struct nla_policy policy_epoch_take[] = {
+	[R3MAP_A_CHUNK_INDEX] = { .type = NLA_U32 },
+	[R3MAP_A_CHUNK_GENERATION] = { .type = NLA_U64 },
+	[R3MAP_A_CHUNK_OFFSET] = { .type = NLA_U64 },
+	[R3MAP_A_CHUNK_EPOCH] = { .type = NLA_U64 },
+};
+
+static const struct nla_policy policy_drop[] = {
+	[R3MAP_A_CHUNK_INDEX] = { .type = NLA_U32 },
+	[R3MAP_A_CHUNK_GENERATION] = { .type = NLA_U64 },
+	[R3MAP_A_CHUNK_EXTENTS] = EXTENTS,
+};
+
 static const struct nla_policy policy_chunk_get[] = {
 	[R3MAP_A_CHUNK_INDEX] = { .type = NLA_U32 },
 	[R3MAP_A_CHUNK_OFFSET] = { .type = NLA_U64 },
@@ -182,6 +210,13 @@ static const struct genl_ops family_ops[] = {
 	OP(DIRTY_TAKE, policy_ask, dirty_take),
 	OP(DIRTY_DONE, policy_tell, dirty_done),
 	OP(DEVICE_SYNC, policy_start, device_sync),
+	OP(DEVICE_FINALIZE, policy_finalize, device_finalize),
+	OP(DEVICE_RELEASE, policy_start, device_release),
+	OP(DEVICE_RETIRE, policy_start, device_retire),
+	OP(EPOCH_OPEN, policy_store, epoch_open),
+	OP(EPOCH_TAKE, policy_epoch_take, epoch_take),
+	OP(EPOCH_CLOSE, policy_epoch, epoch_close),
+	OP(CHUNK_DROP, policy_drop, chunk_drop),
 };
 
 static const struct genl_multicast_group family_groups[] = {

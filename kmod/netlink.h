@@ -30,6 +30,21 @@ int r3map_netlink_may(struct sk_buff *skb, struct netlink_ext_ack *extack);
 /* What every event and every dump tells. Context: dev->lock is held. 0 or -EMSGSIZE. */
 int r3map_netlink_put_facts(struct sk_buff *skb, const struct r3map_device *dev);
 
+/* What is known of the last DEVICE_FINALIZE. Context: the same. 0 or -EMSGSIZE. */
+int r3map_netlink_put_finalized(struct sk_buff *skb, const struct r3map_device *dev);
+
+/*
+ * The device that a DEVICE_* command is about, with a reference, and locked; or an ERR_PTR: INDEX,
+ * and GENERATION, which must be the present one, are checked.
+ */
+struct r3map_device *r3map_netlink_find_lock(struct sk_buff *skb, struct genl_info *info);
+/*
+ * The same for a command with attributes of enum r3map_a_chunk, and only for the helper's process,
+ * which cannot be lost meanwhile.
+ */
+struct r3map_device *r3map_netlink_find_helped(struct sk_buff *skb, struct genl_info *info);
+void r3map_netlink_unlock_put(struct r3map_device *dev);
+
 /* Handlers. */
 int r3map_netlink_device_new(struct sk_buff *skb, struct genl_info *info);
 int r3map_netlink_device_get(struct sk_buff *skb, struct genl_info *info);
@@ -47,5 +62,12 @@ int r3map_netlink_chunk_get(struct sk_buff *skb, struct genl_info *info);
 int r3map_netlink_dirty_take(struct sk_buff *skb, struct genl_info *info);
 int r3map_netlink_device_sync(struct sk_buff *skb, struct genl_info *info);
 int r3map_netlink_dirty_done(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_device_finalize(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_device_release(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_device_retire(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_epoch_open(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_epoch_take(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_epoch_close(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_chunk_drop(struct sk_buff *skb, struct genl_info *info);
 
 #endif

@@ -12,8 +12,8 @@
 #include "managed.h"
 #include "netlink.h"
 
-/* The managed device that is meant, with a reference, or an ERR_PTR. */
-static struct r3map_device *chunk_find(struct sk_buff *skb, struct genl_info *info)
+/* The device that is meant, with a reference, or an ERR_PTR. */
+static struct r3map_device *chunk_find_any(struct sk_buff *skb, struct genl_info *info)
 {
 	struct r3map_device *dev;
 	int err;
@@ -30,44 +30,79 @@ static struct r3map_device *chunk_find(struct sk_buff *skb, struct genl_info *in
 		GENL_SET_ERR_MSG(info, "there is no device with this index");
 		return ERR_PTR(-ENODEV);
 	}
-	if (!dev->managed) {
-		GENL_SET_ERR_MSG(info, "the device is not managed");
-		r3map_device_put(dev);
-		return ERR_PTR(-EOPNOTSUPP);
-	}
 	return dev;
 }
 
-/* The same for its helper only, and locked: the helper cannot be lost meanwhile. */
-static struct r3map_device *chunk_find_lock(struct sk_buff *skb, struct genl_info *info)
+static int chunk_check_managed(const struct r3map_device *dev, struct genl_info *info)
 {
-	struct r3map_device *dev = chunk_find(skb, info);
-	int err = 0;
+	if (dev->managed)
+		return 0;
+	GENL_SET_ERR_MSG(info, "the device is not managed");
+	return -EOPNOTSUPP;
+}
+
+static int chunk_check_helper(const struct r3map_device *dev, struct genl_info *info)
+{
+	lockdep_assert_held(&dev->lock);
+	if (!info->attrs[R3MAP_A_CHUNK_GENERATION]) {
+		GENL_SET_ERR_MSG(info, "GENERATION is missing");
+		return -EINVAL;
+	}
+	if (nla_get_u64(info->attrs[R3MAP_A_CHUNK_GENERATION]) != dev->generation) {
+		GENL_SET_ERR_MSG(info, "the device has another generation now");
+		return -ESTALE;
+	}
+	if (!dev->control.sk || dev->helper != task_tgid(current)) {
+		GENL_SET_ERR_MSG(info, "only the helper of the device may do this");
+		return -EPERM;
+	}
+	return 0;
+}
+
+struct r3map_device *r3map_netlink_find_helped(struct sk_buff *skb, struct genl_info *info)
+{
+	struct r3map_device *dev = chunk_find_any(skb, info);
+	int err;
 
 	if (IS_ERR(dev))
 		return dev;
 	mutex_lock(&dev->lock);
-	if (!info->attrs[R3MAP_A_CHUNK_GENERATION]) {
-		GENL_SET_ERR_MSG(info, "GENERATION is missing");
-		err = -EINVAL;
-	} else if (nla_get_u64(info->attrs[R3MAP_A_CHUNK_GENERATION]) != dev->generation) {
-		GENL_SET_ERR_MSG(info, "the device has another generation now");
-		err = -ESTALE;
-	} else if (!dev->control.sk || dev->helper != task_tgid(current)) {
-		GENL_SET_ERR_MSG(info, "only the helper of the device may do this");
-		err = -EPERM;
-	}
+	err = chunk_check_helper(dev, info);
 	if (!err)
 		return dev;
-	mutex_unlock(&dev->lock);
+	r3map_netlink_unlock_put(dev);
+	return ERR_PTR(err);
+}
+
+/* The managed device that is meant, with a reference, or an ERR_PTR. */
+static struct r3map_device *chunk_find(struct sk_buff *skb, struct genl_info *info)
+{
+	struct r3map_device *dev = chunk_find_any(skb, info);
+	int err;
+
+	if (IS_ERR(dev))
+		return dev;
+	err = chunk_check_managed(dev, info);
+	if (!err)
+		return dev;
 	r3map_device_put(dev);
 	return ERR_PTR(err);
 }
 
-static void chunk_unlock_put(struct r3map_device *dev)
+/* The same for its helper only, and locked. */
+static struct r3map_device *chunk_find_lock(struct sk_buff *skb, struct genl_info *info)
 {
-	mutex_unlock(&dev->lock);
-	r3map_device_put(dev);
+	struct r3map_device *dev = chunk_find(skb, info);
+	int err;
+
+	if (IS_ERR(dev))
+		return dev;
+	mutex_lock(&dev->lock);
+	err = chunk_check_helper(dev, info);
+	if (!err)
+		return dev;
+	r3map_netlink_unlock_put(dev);
+	return ERR_PTR(err);
 }
 
 /* --- asking ------------------------------------------------------------------------------- */
@@ -167,7 +202,7 @@ static int query_helper(struct sk_buff *skb, struct genl_info *info, query_fn *f
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	err = query_answer(dev, info, fn, cmd, undo);
-	chunk_unlock_put(dev);
+	r3map_netlink_unlock_put(dev);
 	return err;
 }
 
@@ -233,7 +268,7 @@ int r3map_netlink_chunk_fill(struct sk_buff *skb, struct genl_info *info)
 		return PTR_ERR(dev);
 	extents = tell_extents(info, &nr);
 	if (IS_ERR(extents)) {
-		chunk_unlock_put(dev);
+		r3map_netlink_unlock_put(dev);
 		return PTR_ERR(extents);
 	}
 	err = r3map_chunks_fill(&dev->managed->chunks, extents, nr, filled, &woken, info->extack);
@@ -261,7 +296,7 @@ int r3map_netlink_dirty_done(struct sk_buff *skb, struct genl_info *info)
 		return PTR_ERR(dev);
 	extents = tell_extents(info, &nr);
 	if (IS_ERR(extents)) {
-		chunk_unlock_put(dev);
+		r3map_netlink_unlock_put(dev);
 		return PTR_ERR(extents);
 	}
 	err = r3map_chunks_done(&dev->managed->chunks, extents, nr, pushed, info->extack);
@@ -271,7 +306,38 @@ int r3map_netlink_dirty_done(struct sk_buff *skb, struct genl_info *info)
 				  tell_bytes(extents, nr));
 	}
 	kfree(extents);
-	chunk_unlock_put(dev);
+	r3map_netlink_unlock_put(dev);
+	return err;
+}
+
+int r3map_netlink_chunk_drop(struct sk_buff *skb, struct genl_info *info)
+{
+	struct r3map_extent *extents;
+	struct r3map_device *dev;
+	int err;
+	u32 nr;
+
+	dev = chunk_find_lock(skb, info);
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	if (r3map_hold_level(&dev->held) != R3MAP_HOLD_ALL) {
+		GENL_SET_ERR_MSG(info, "the device is not held: somebody may read what is local");
+		err = -EBUSY;
+		goto unlock;
+	}
+	if (dev->managed->mapfile) {
+		GENL_SET_ERR_MSG(info, "the store outlives the device: what is local stays local");
+		err = -EOPNOTSUPP;
+		goto unlock;
+	}
+	extents = tell_extents(info, &nr);
+	err = PTR_ERR_OR_ZERO(extents);
+	if (!err) {
+		err = r3map_chunks_drop(&dev->managed->chunks, extents, nr, info->extack);
+		kfree(extents);
+	}
+unlock:
+	r3map_netlink_unlock_put(dev);
 	return err;
 }
 
@@ -320,6 +386,6 @@ put_fd:
 put_file:
 	fput(file);
 unlock:
-	chunk_unlock_put(dev);
+	r3map_netlink_unlock_put(dev);
 	return err;
 }

@@ -65,8 +65,7 @@ static struct r3map_device *device_find(struct sk_buff *skb, struct genl_info *i
 	return dev;
 }
 
-/* The same, locked, and only if GENERATION is the present one. */
-static struct r3map_device *device_find_lock(struct sk_buff *skb, struct genl_info *info)
+struct r3map_device *r3map_netlink_find_lock(struct sk_buff *skb, struct genl_info *info)
 {
 	struct r3map_device *dev = device_find(skb, info);
 
@@ -88,7 +87,7 @@ static struct r3map_device *device_find_lock(struct sk_buff *skb, struct genl_in
 	return dev;
 }
 
-static void device_unlock_put(struct r3map_device *dev)
+void r3map_netlink_unlock_put(struct r3map_device *dev)
 {
 	mutex_unlock(&dev->lock);
 	r3map_device_put(dev);
@@ -109,12 +108,44 @@ int r3map_netlink_put_facts(struct sk_buff *skb, const struct r3map_device *dev)
 	    nla_put_u32(skb, R3MAP_A_DEVICE_FLAGS, dev->flags) ||
 	    nla_put_u32(skb, R3MAP_A_DEVICE_TIMEOUT, dev->timeout) ||
 	    nla_put_u32(skb, R3MAP_A_DEVICE_PARK, dev->park) ||
+	    nla_put_u32(skb, R3MAP_A_DEVICE_HOLD, r3map_hold_level(&dev->held)) ||
 	    nla_put_u32(skb, R3MAP_A_DEVICE_HELPER_PID, dev->helper_pid))
 		return -EMSGSIZE;
 	if (dev->state == R3MAP_STATE_PARKED &&
 	    nla_put_u32(skb, R3MAP_A_DEVICE_PARK_LEFT, r3map_device_park_left(dev)))
 		return -EMSGSIZE;
 	return 0;
+}
+
+int r3map_netlink_put_finalized(struct sk_buff *skb, const struct r3map_device *dev)
+{
+	const struct r3map_finalize *final = &dev->final;
+
+	lockdep_assert_held(&dev->lock);
+	if (final->frozen && nla_put_u64_64bit(skb, R3MAP_A_DEVICE_FREEZE_TIME,
+					       final->frozen - final->begun, R3MAP_A_DEVICE_PAD))
+		return -EMSGSIZE;
+	if (final->held && nla_put_u64_64bit(skb, R3MAP_A_DEVICE_HELD_SINCE, final->held,
+					     R3MAP_A_DEVICE_PAD))
+		return -EMSGSIZE;
+	if (final->drained && nla_put_u64_64bit(skb, R3MAP_A_DEVICE_DRAIN_TIME,
+						final->drained - final->held,
+						R3MAP_A_DEVICE_PAD))
+		return -EMSGSIZE;
+	return 0;
+}
+
+/* What is held, and what watches. */
+static int put_migration(struct sk_buff *skb, struct r3map_device *dev)
+{
+	u64 first = READ_ONCE(dev->held.first);
+
+	if (nla_put_u32(skb, R3MAP_A_DEVICE_HELD, READ_ONCE(dev->held.nr)) ||
+	    nla_put_u32(skb, R3MAP_A_DEVICE_EPOCHS, dev->epochs.nr) ||
+	    (first && nla_put_u64_64bit(skb, R3MAP_A_DEVICE_FIRST_IO, first,
+					R3MAP_A_DEVICE_PAD)))
+		return -EMSGSIZE;
+	return r3map_netlink_put_finalized(skb, dev);
 }
 
 static int put_params(struct sk_buff *skb, const struct r3map_params *p)
@@ -241,6 +272,7 @@ static int put_all(struct sk_buff *skb, struct r3map_device *dev)
 	    nla_put_u32(skb, R3MAP_A_DEVICE_OPENERS, READ_ONCE(dev->openers)) ||
 	    nla_put_u64_64bit(skb, R3MAP_A_DEVICE_MEMORY, r3map_device_memory(dev),
 			      R3MAP_A_DEVICE_PAD) ||
+	    put_migration(skb, dev) ||
 	    (dev->managed && put_managed(skb, dev->managed)))
 		return -EMSGSIZE;
 	return put_queues(skb, dev);
@@ -278,7 +310,7 @@ int r3map_netlink_device_get(struct sk_buff *skb, struct genl_info *info)
 		return PTR_ERR(dev);
 	mutex_lock(&dev->lock);
 	err = device_reply(info, dev, R3MAP_CMD_DEVICE_GET);
-	device_unlock_put(dev);
+	r3map_netlink_unlock_put(dev);
 	return err;
 }
 
@@ -456,13 +488,13 @@ int r3map_netlink_device_new(struct sk_buff *skb, struct genl_info *info)
 	/* Nobody knows of it, so nobody would delete it. */
 	if (err)
 		r3map_device_delete(dev, true, NULL);
-	device_unlock_put(dev);
+	r3map_netlink_unlock_put(dev);
 	return err;
 }
 
 int r3map_netlink_device_attach(struct sk_buff *skb, struct genl_info *info)
 {
-	struct r3map_device *dev = device_find_lock(skb, info);
+	struct r3map_device *dev = r3map_netlink_find_lock(skb, info);
 	u64 size = 0;
 	int err;
 
@@ -479,19 +511,19 @@ int r3map_netlink_device_attach(struct sk_buff *skb, struct genl_info *info)
 		if (err)
 			r3map_device_detach(dev);
 	}
-	device_unlock_put(dev);
+	r3map_netlink_unlock_put(dev);
 	return err;
 }
 
 int r3map_netlink_device_start(struct sk_buff *skb, struct genl_info *info)
 {
-	struct r3map_device *dev = device_find_lock(skb, info);
+	struct r3map_device *dev = r3map_netlink_find_lock(skb, info);
 	int err;
 
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	err = r3map_device_start(dev, r3map_netlink_sender(skb), info->extack);
-	device_unlock_put(dev);
+	r3map_netlink_unlock_put(dev);
 	return err;
 }
 
@@ -499,7 +531,7 @@ int r3map_netlink_device_start(struct sk_buff *skb, struct genl_info *info)
 
 int r3map_netlink_device_set(struct sk_buff *skb, struct genl_info *info)
 {
-	struct r3map_device *dev = device_find_lock(skb, info);
+	struct r3map_device *dev = r3map_netlink_find_lock(skb, info);
 	const u64 *size = NULL;
 	u32 flags, timeout, park;
 	u64 bytes;
@@ -519,25 +551,25 @@ int r3map_netlink_device_set(struct sk_buff *skb, struct genl_info *info)
 				       get_u32_ptr(info, R3MAP_A_DEVICE_TIMEOUT, &timeout),
 				       get_u32_ptr(info, R3MAP_A_DEVICE_PARK, &park),
 				       info->extack);
-	device_unlock_put(dev);
+	r3map_netlink_unlock_put(dev);
 	return err;
 }
 
 int r3map_netlink_device_del(struct sk_buff *skb, struct genl_info *info)
 {
-	struct r3map_device *dev = device_find_lock(skb, info);
+	struct r3map_device *dev = r3map_netlink_find_lock(skb, info);
 	int err;
 
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	err = r3map_device_delete(dev, info->attrs[R3MAP_A_DEVICE_FORCE], info->extack);
-	device_unlock_put(dev);
+	r3map_netlink_unlock_put(dev);
 	return err;
 }
 
 int r3map_netlink_device_sync(struct sk_buff *skb, struct genl_info *info)
 {
-	struct r3map_device *dev = device_find_lock(skb, info);
+	struct r3map_device *dev = r3map_netlink_find_lock(skb, info);
 	struct sk_buff *reply;
 	u64 number;
 	void *head;
@@ -570,6 +602,6 @@ int r3map_netlink_device_sync(struct sk_buff *skb, struct genl_info *info)
 	genlmsg_end(reply, head);
 	err = genlmsg_reply(reply, info);
 unlock:
-	device_unlock_put(dev);
+	r3map_netlink_unlock_put(dev);
 	return err;
 }

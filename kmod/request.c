@@ -77,6 +77,7 @@ struct r3map_request *r3map_request_new(struct r3map_device *dev, struct bio *bi
 	request->offset = bio->bi_iter.bi_sector << SECTOR_SHIFT;
 	request->length = bio->bi_iter.bi_size;
 	request->op = request_op(bio);
+	request->writes = r3map_bio_writes(bio);
 	request->flush_first = false;
 	request->issued = false;
 	request->owner = false;
@@ -161,6 +162,12 @@ void r3map_request_end(struct r3map_device *dev, struct r3map_request *request,
 			r3map_device_synced(dev, request, status);
 		return;
 	}
+	if (request->writes) {
+		/* Also when it failed: nobody knows how far it came. */
+		r3map_epochs_mark(&dev->epochs, request->offset, request->length);
+		r3map_hold_leave(&dev->held);
+	}
+	r3map_hold_served(&dev->held);
 	if (request->accounted)
 		bio_end_io_acct(bio, request->start);
 	mempool_free(request, dev->requests);

@@ -45,6 +45,7 @@ struct r3map_request {
 	u16 slot;			/* valid while it has one */
 	u8 op;				/* enum r3map_op of the present stage */
 	bool accounted;			/* start is to be given back to the accounting */
+	bool writes;			/* the bio is counted by r3map_hold_enter() */
 	bool flush_first;		/* this stage is the flush before a write */
 	bool issued;			/* a helper was given it before */
 	bool owner;			/* of the chunks of its range that are not local yet */

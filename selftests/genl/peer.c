@@ -16,8 +16,9 @@
  *                                     memfd that can be a store, pages that are not shared
  *   unmap A                           and away with it
  *   S COMMAND ATTR...                 send: features new get dump set del attach start bind complete
- *                                     request open claim fill chunks take done sync cmdN. INDEX and
- *                                     GENERATION are those of the device
+ *                                     request open claim fill chunks take done sync finalize release
+ *                                     retire watch written unwatch drop cmdN. INDEX and GENERATION
+ *                                     are those of the device, EPOCH that of the last watch
  *     name=VALUE                      in its usual form; @A, @tN, @seq, +N, -N (to the present one);
  *                                     store=A or a descriptor that the test has opened
  *     name:HEX | #N:HEX               these bytes, whatever they mean
@@ -26,8 +27,10 @@
  *     ext=OFFSET:LENGTH[:FLAGS[:RESERVED]],...  EXTENTS
  *     as=A                            with open: map the store that comes as A
  *     -name                           leave out what is otherwise added
- *   answer [ext=...|none] [nr=N] [next=BYTES]  what the last claim, take or chunks was answered;
- *                                     FLAGS are letters: l(ocal) b(usy) d(irty)
+ *   answer [ext=...|none] [nr=N] [next=BYTES] [dirty=BYTES]  what the last claim, take, written or
+ *                                     chunks was answered; FLAGS are letters: l(ocal) b(usy) d(irty)
+ *                                     @epoch, @epoch-N: of the last watch, of the Nth before it;
+ *                                     @next: of the last answer
  *   recv S [NR] | quiet S MS          a message of NR requests arrives | none does
  *   check N key=VALUE...              request N (from 0, as received): op offset length area flags
  *   expect key=VALUE... | await ...   DEVICE_GET says so | will say so
@@ -85,7 +88,9 @@ static const struct attr device_attrs[] = {
 	D(TIMEOUT, '4'), D(PARK, '4'), D(PARK_LEFT, '4'), D(BACKEND, 's'), D(FORCE, 'f'),
 	D(HELPER_PID, '4'), D(OPENERS, '4'), D(IN_FLIGHT, '4'), D(WAITING, '4'), D(AREA, '8'),
 	D(MEMORY, '8'), D(CHUNK, '4'), D(STORE, '4'), D(FLUSH, '4'), D(LOCAL, '8'), D(DIRTY, '8'),
-	D(SYNC, '8'), D(ERRNO, '4'), D(MAP, '4'), D(MAP_REGION, '8'), { NULL, 0, 0 },
+	D(SYNC, '8'), D(ERRNO, '4'), D(MAP, '4'), D(MAP_REGION, '8'), D(DEADLINE, '4'),
+	D(HOLD_TIME, '4'), D(HOLD, '4'), D(HELD, '4'), D(EPOCHS, '4'), D(FREEZE_TIME, '8'),
+	D(DRAIN_TIME, '8'), D(HELD_SINCE, '8'), D(FIRST_IO, '8'), { NULL, 0, 0 },
 };
 
 #define Q(name, kind) { #name, R3MAP_A_QUEUE_##name, kind }
@@ -98,7 +103,8 @@ static const struct attr queue_attrs[] = {
 #define K(name, kind) { #name, R3MAP_A_CHUNK_##name, kind }
 static const struct attr chunk_attrs[] = {
 	K(INDEX, '4'), K(GENERATION, '8'), K(OFFSET, '8'), K(LENGTH, '8'), K(LIMIT, '8'),
-	K(NEXT, '8'), K(EXTENTS, 'b'), K(ERROR, '4'), K(FD, '4'), { NULL, 0, 0 },
+	K(NEXT, '8'), K(EXTENTS, 'b'), K(ERROR, '4'), K(FD, '4'), K(EPOCH, '8'), K(GRAIN, '4'),
+	K(DIRTY, '8'), { NULL, 0, 0 },
 };
 
 #define C(name) { #name, R3MAP_A_COUNTER_##name, '8' }
@@ -114,8 +120,9 @@ static const char *const states[] = {
 };
 static const char *const events[] = {
 	"unspec", "created", "ready", "attached", "parked", "failed", "changed", "deleting",
-	"removed", "synced",
+	"removed", "synced", "finalized", "released", "retired",
 };
+static const char *const holds[] = { "unspec", "none", "all", "writes", "refused" };
 static const char *const flushes[] = { "unspec", "local", "durable", "remote" };
 static const char *const ops[] = { "read", "write", "flush", "discard", "zeroes", "fetch" };
 
@@ -131,6 +138,10 @@ static const struct { const char *name; int cmd; } commands[] = {
 	{ "claim", R3MAP_CMD_CHUNK_CLAIM }, { "fill", R3MAP_CMD_CHUNK_FILL },
 	{ "chunks", R3MAP_CMD_CHUNK_GET }, { "take", R3MAP_CMD_DIRTY_TAKE },
 	{ "done", R3MAP_CMD_DIRTY_DONE }, { "sync", R3MAP_CMD_DEVICE_SYNC },
+	{ "finalize", R3MAP_CMD_DEVICE_FINALIZE }, { "release", R3MAP_CMD_DEVICE_RELEASE },
+	{ "retire", R3MAP_CMD_DEVICE_RETIRE }, { "watch", R3MAP_CMD_EPOCH_OPEN },
+	{ "written", R3MAP_CMD_EPOCH_TAKE }, { "unwatch", R3MAP_CMD_EPOCH_CLOSE },
+	{ "drop", R3MAP_CMD_CHUNK_DROP },
 };
 
 struct message {
@@ -154,10 +165,11 @@ struct area {
 	int fd;				/* -1: anonymous */
 };
 
-struct extents {			/* the answer to CHUNK_CLAIM, CHUNK_GET, DIRTY_TAKE */
+struct extents {			/* the answer to CHUNK_CLAIM and _GET, DIRTY_TAKE, EPOCH_TAKE */
 	unsigned int count;
 	uint64_t next;
-	struct r3map_extent list[R3MAP_MAX_EXTENTS];
+	uint64_t dirty;
+	struct r3map_extent list[R3MAP_EPOCH_EXTENTS];
 };
 
 struct facts {				/* what DEVICE_GET said */
@@ -177,7 +189,7 @@ static pid_t spawned[NAMED_MAX];
 static unsigned int spawned_used;
 static unsigned int line_number;
 static uint32_t last_seq, device_index, nl_seq;
-static uint64_t device_generation, device_size, last_sync;
+static uint64_t device_generation, device_size, last_sync, last_epoch;
 static bool device_known, device_inlined, device_managed;
 static struct extents answer;		/* the last one */
 static struct area *device_store;	/* of the managed device */
@@ -556,6 +568,8 @@ static void extents_reply(const struct nlmsghdr *nlh, void *data)
 	each_attr(attr, message_attrs(nlh), message_length(nlh)) {
 		if (attr_type(attr) == R3MAP_A_CHUNK_NEXT)
 			extents->next = attr_number(attr);
+		if (attr_type(attr) == R3MAP_A_CHUNK_DIRTY)
+			extents->dirty = attr_number(attr);
 		if (attr_type(attr) != R3MAP_A_CHUNK_EXTENTS)
 			continue;
 		if (attr_length(attr) > sizeof(extents->list) ||
@@ -640,6 +654,10 @@ static uint64_t number(const char *word)
 			return last_seq;
 		if (!strcmp(word, "@sync"))
 			return last_sync;
+		if (!strcmp(word, "@next"))
+			return answer.next;
+		if (!strncmp(word, "@epoch", 6))
+			return last_epoch - (word[6] ? number(word + 7) : 0);
 		if (!strncmp(word, "@seq+", 5))
 			return last_seq + (uint32_t)number(word + 5);
 		if (word[1] == 't' && isdigit(word[2])) {
@@ -708,6 +726,8 @@ static uint64_t attr_value(const struct attr *table, const struct attr *attr, co
 		n = named(states, COUNT(states), word);
 	if (device && attr->type == R3MAP_A_DEVICE_FLUSH)
 		n = named(flushes, COUNT(flushes), word);
+	if (device && attr->type == R3MAP_A_DEVICE_HOLD)
+		n = named(holds, COUNT(holds), word);
 	if (device && (attr->type == R3MAP_A_DEVICE_STORE || attr->type == R3MAP_A_DEVICE_MAP) &&
 	    area_find(word))
 		n = area_find(word)->fd;
@@ -879,8 +899,17 @@ static void made_reply(const struct nlmsghdr *nlh, void *data)
 	case R3MAP_CMD_CHUNK_CLAIM:
 	case R3MAP_CMD_CHUNK_GET:
 	case R3MAP_CMD_DIRTY_TAKE:
+	case R3MAP_CMD_EPOCH_TAKE:
 		memset(&answer, 0, sizeof(answer));
 		extents_reply(nlh, &answer);
+		return;
+	case R3MAP_CMD_EPOCH_OPEN:
+		each_attr(attr, message_attrs(nlh), message_length(nlh)) {
+			if (attr_type(attr) == R3MAP_A_CHUNK_EPOCH)
+				last_epoch = attr_number(attr);
+			else if (attr_type(attr) == R3MAP_A_CHUNK_GRAIN)
+				answer.next = attr_number(attr);
+		}
 		return;
 	case R3MAP_CMD_STORE_OPEN:
 		each_attr(attr, message_attrs(nlh), message_length(nlh))
@@ -949,10 +978,11 @@ static void store_note(int cmd, char **words)
 
 static const struct attr *command_attrs(int cmd)
 {
-	if (cmd >= R3MAP_CMD_STORE_OPEN && cmd <= R3MAP_CMD_DIRTY_DONE)
+	if ((cmd >= R3MAP_CMD_STORE_OPEN && cmd <= R3MAP_CMD_DIRTY_DONE) ||
+	    cmd >= R3MAP_CMD_EPOCH_OPEN)
 		return chunk_attrs;
-	return cmd >= R3MAP_CMD_QUEUE_BIND && cmd != R3MAP_CMD_DEVICE_SYNC ? queue_attrs :
-									      device_attrs;
+	return cmd >= R3MAP_CMD_QUEUE_BIND && cmd < R3MAP_CMD_STORE_OPEN ? queue_attrs :
+									  device_attrs;
 }
 
 /* words[0] is the command. */
@@ -972,6 +1002,9 @@ static int do_send(struct peer_socket *s, char **words)
 	if (device_known && cmd > R3MAP_CMD_DEVICE_GET && cmd != R3MAP_CMD_CHUNK_GET &&
 	    !word_given(words + 1, "generation"))
 		out_attr(&out, attr_find(table, "GENERATION", 10)->type, &device_generation, 8);
+	if ((cmd == R3MAP_CMD_EPOCH_TAKE || cmd == R3MAP_CMD_EPOCH_CLOSE) &&
+	    !word_given(words + 1, "epoch"))
+		out_attr(&out, R3MAP_A_CHUNK_EPOCH, &last_epoch, 8);
 	for (char **word = words + 1; *word; word++) {
 		char *copy = strdup(*word);
 
@@ -1379,6 +1412,9 @@ static void do_answer(char **words)
 		if (!strncmp(*words, "next=", 5)) {
 			if (answer.next != number(*words + 5))
 				die("next is %llu", (unsigned long long)answer.next);
+		} else if (!strncmp(*words, "dirty=", 6)) {
+			if (answer.dirty != number(*words + 6))
+				die("%llu bytes were dirty", (unsigned long long)answer.dirty);
 		} else if (!strncmp(*words, "nr=", 3)) {
 			if (answer.count != number(*words + 3))
 				die("%u extents were answered", answer.count);

@@ -47,6 +47,8 @@
 #define R3MAP_MAX_CHUNKS	(1ULL << 30)	/* chunks of one device */
 #define R3MAP_MAX_EXTENTS	256		/* extents in one message */
 #define R3MAP_CHUNKS_MESSAGE	65536U		/* chunks that one message asks or tells about */
+#define R3MAP_MAX_EPOCHS	8		/* of one device that are open */
+#define R3MAP_EPOCH_EXTENTS	1024		/* extents in one answer of EPOCH_TAKE */
 
 /*
  * Latencies are counted by powers of two: bucket 0 has what took less than 1 << SHIFT ns, bucket n
@@ -105,6 +107,22 @@
  * @R3MAP_CMD_DEVICE_SYNC: the helper of INDEX, GENERATION is to make sure that what was completed
  *	before is at the backend and flushed there, as a FLUSH of R3MAP_FLUSH_REMOTE does. The
  *	reply carries SYNC, a number; event SYNCED with that number tells the end.
+ * @R3MAP_CMD_DEVICE_FINALIZE: what is in page caches above INDEX, GENERATION is written back,
+ *	mounted file systems are frozen, writes are held and those on their way have ended, within
+ *	DEADLINE. Event FINALIZED tells the end: ERRNO 0, or what went wrong, and then writes go on
+ *	as if nothing had been. Held writes fail after HOLD_TIME, unless RELEASE or RETIRE comes first.
+ * @R3MAP_CMD_DEVICE_RELEASE: what is held by FINALIZE, or since DEVICE_NEW with flag HELD, goes on.
+ * @R3MAP_CMD_DEVICE_RETIRE: another host has the region now: writes of a device that is finalized
+ *	are refused with EIO, for good.
+ * @R3MAP_CMD_EPOCH_OPEN: begin to watch what is written to INDEX, GENERATION. The reply carries
+ *	EPOCH, a number, and GRAIN. Nothing is dirty at first. For the helper's process, as the next
+ *	two; all epochs end with the helper.
+ * @R3MAP_CMD_EPOCH_TAKE: what was written since it was last taken, from OFFSET on, as EXTENTS of
+ *	whole grains, and NEXT: where to ask further. DIRTY is what was dirty before, in bytes, if
+ *	OFFSET is 0. What is told is not dirty any more.
+ * @R3MAP_CMD_EPOCH_CLOSE: nobody wants EPOCH any more.
+ * @R3MAP_CMD_CHUNK_DROP: EXTENTS, of a managed device that is held as a whole, become remote again:
+ *	they have changed where they come from. What is neither local nor busy may be among them.
  */
 enum r3map_cmd {
 	R3MAP_CMD_UNSPEC,
@@ -126,6 +144,13 @@ enum r3map_cmd {
 	R3MAP_CMD_DIRTY_TAKE,
 	R3MAP_CMD_DIRTY_DONE,
 	R3MAP_CMD_DEVICE_SYNC,
+	R3MAP_CMD_DEVICE_FINALIZE,
+	R3MAP_CMD_DEVICE_RELEASE,
+	R3MAP_CMD_DEVICE_RETIRE,
+	R3MAP_CMD_EPOCH_OPEN,
+	R3MAP_CMD_EPOCH_TAKE,
+	R3MAP_CMD_EPOCH_CLOSE,
+	R3MAP_CMD_CHUNK_DROP,
 
 	__R3MAP_CMD_MAX,
 	R3MAP_CMD_MAX = __R3MAP_CMD_MAX - 1,
@@ -164,6 +189,10 @@ enum r3map_state {
  * @R3MAP_EVENT_DELETING: DEVICE_DEL was accepted.
  * @R3MAP_EVENT_REMOVED: the device is gone and the index is free.
  * @R3MAP_EVENT_SYNCED: a DEVICE_SYNC has ended: SYNC says which, ERRNO how.
+ * @R3MAP_EVENT_FINALIZED: a DEVICE_FINALIZE has ended: ERRNO says how; FREEZE_TIME, DRAIN_TIME and
+ *	HELD_SINCE, as far as it came.
+ * @R3MAP_EVENT_RELEASED: what was held goes on.
+ * @R3MAP_EVENT_RETIRED: writes are refused from now on.
  */
 enum r3map_event {
 	R3MAP_EVENT_UNSPEC,
@@ -176,6 +205,9 @@ enum r3map_event {
 	R3MAP_EVENT_DELETING,
 	R3MAP_EVENT_REMOVED,
 	R3MAP_EVENT_SYNCED,
+	R3MAP_EVENT_FINALIZED,
+	R3MAP_EVENT_RELEASED,
+	R3MAP_EVENT_RETIRED,
 
 	__R3MAP_EVENT_MAX,
 	R3MAP_EVENT_MAX = __R3MAP_EVENT_MAX - 1,
@@ -213,6 +245,24 @@ enum r3map_flush {
 	R3MAP_FLUSH_MAX = __R3MAP_FLUSH_MAX - 1,
 };
 
+/**
+ * enum r3map_hold - which bios of a device wait, whatever its helper does
+ * @R3MAP_HOLD_NONE: none.
+ * @R3MAP_HOLD_ALL: all, since DEVICE_NEW with flag HELD.
+ * @R3MAP_HOLD_WRITES: those that write: the device is finalized.
+ * @R3MAP_HOLD_REFUSED: those get EIO: it was retired, or HOLD_TIME is over.
+ */
+enum r3map_hold {
+	R3MAP_HOLD_UNSPEC,
+	R3MAP_HOLD_NONE,
+	R3MAP_HOLD_ALL,
+	R3MAP_HOLD_WRITES,
+	R3MAP_HOLD_REFUSED,
+
+	__R3MAP_HOLD_MAX,
+	R3MAP_HOLD_MAX = __R3MAP_HOLD_MAX - 1,
+};
+
 /* FLAGS of a device. */
 #define R3MAP_DEVICE_READ_ONLY		(1U << 0)	/* writes are refused by the kernel */
 #define R3MAP_DEVICE_WRITE_CACHE	(1U << 1)	/* FLUSH is needed, and FUA is passed on */
@@ -220,7 +270,8 @@ enum r3map_flush {
 #define R3MAP_DEVICE_WRITE_ZEROES	(1U << 3)	/* WRITE_ZEROES is passed on */
 #define R3MAP_DEVICE_ROTATIONAL		(1U << 4)
 #define R3MAP_DEVICE_NO_PART_SCAN	(1U << 5)	/* no partition table is looked for */
-#define R3MAP_DEVICE_FLAGS_ALL		((1U << 6) - 1)
+#define R3MAP_DEVICE_HELD		(1U << 6)	/* made with all its bios held */
+#define R3MAP_DEVICE_FLAGS_ALL		((1U << 7) - 1)
 
 /* FEATURES bits. */
 #define R3MAP_FEATURE_SHARED		(1ULL << 0)	/* R3MAP_TRANSPORT_SHARED */
@@ -228,6 +279,7 @@ enum r3map_flush {
 #define R3MAP_FEATURE_RECOVER		(1ULL << 2)	/* DEVICE_ATTACH */
 #define R3MAP_FEATURE_RESIZE		(1ULL << 3)	/* DEVICE_SET with SIZE */
 #define R3MAP_FEATURE_MANAGED		(1ULL << 4)	/* CHUNK and STORE */
+#define R3MAP_FEATURE_MIGRATE		(1ULL << 5)	/* EPOCH_*, DEVICE_FINALIZE, flag HELD */
 
 /* Attributes of FEATURES_GET's reply. */
 enum r3map_a_features {
@@ -290,10 +342,19 @@ enum r3map_a_device {
 	R3MAP_A_DEVICE_LOCAL,		/* u64: bytes of the region that are local; managed */
 	R3MAP_A_DEVICE_DIRTY,		/* u64: bytes in chunks that are dirty or taken; managed */
 	R3MAP_A_DEVICE_SYNC,		/* u64: number of a DEVICE_SYNC */
-	R3MAP_A_DEVICE_ERRNO,		/* u32: event SYNCED: 0, or an errno */
+	R3MAP_A_DEVICE_ERRNO,		/* u32: SYNCED, FINALIZED: 0, or an errno */
 	R3MAP_A_DEVICE_MAP,		/* u32: the store's map file, a descriptor as STORE (N) */
 	R3MAP_A_DEVICE_MAP_REGION,	/* u64: bytes for each bit of its intents (N) */
 	R3MAP_A_DEVICE_LATENCY,		/* nest: enum r3map_a_latency; DEVICE_GET of one device */
+	R3MAP_A_DEVICE_DEADLINE,	/* u32: ms that FINALIZE may take (10000) */
+	R3MAP_A_DEVICE_HOLD_TIME,	/* u32: ms that writes are held then; 0: no bound (60000) */
+	R3MAP_A_DEVICE_HOLD,		/* u32: enum r3map_hold */
+	R3MAP_A_DEVICE_HELD,		/* u32: bios that are held */
+	R3MAP_A_DEVICE_EPOCHS,		/* u32: epochs that are open */
+	R3MAP_A_DEVICE_FREEZE_TIME,	/* u64: ns: writing back and freezing, at FINALIZE */
+	R3MAP_A_DEVICE_DRAIN_TIME,	/* u64: ns: until no write was on its way */
+	R3MAP_A_DEVICE_HELD_SINCE,	/* u64: CLOCK_MONOTONIC ns of the last write let in */
+	R3MAP_A_DEVICE_FIRST_IO,	/* u64: CLOCK_MONOTONIC ns of the first after RELEASE */
 
 	__R3MAP_A_DEVICE_MAX,
 	R3MAP_A_DEVICE_MAX = __R3MAP_A_DEVICE_MAX - 1,
@@ -385,7 +446,7 @@ enum r3map_a_queue {
 	R3MAP_A_QUEUE_MAX = __R3MAP_A_QUEUE_MAX - 1,
 };
 
-/* Attributes of the STORE_*, CHUNK_* and DIRTY_* commands. */
+/* Attributes of the STORE_*, CHUNK_*, DIRTY_* and EPOCH_* commands. */
 enum r3map_a_chunk {
 	R3MAP_A_CHUNK_UNSPEC,
 	R3MAP_A_CHUNK_PAD,
@@ -398,6 +459,9 @@ enum r3map_a_chunk {
 	R3MAP_A_CHUNK_EXTENTS,		/* binary: array of struct r3map_extent */
 	R3MAP_A_CHUNK_ERROR,		/* s32: a negative errno */
 	R3MAP_A_CHUNK_FD,		/* u32 */
+	R3MAP_A_CHUNK_EPOCH,		/* u64: number of an epoch */
+	R3MAP_A_CHUNK_GRAIN,		/* u32: bytes that an epoch tells apart, a power of two */
+	R3MAP_A_CHUNK_DIRTY,		/* u64: bytes */
 
 	__R3MAP_A_CHUNK_MAX,
 	R3MAP_A_CHUNK_MAX = __R3MAP_A_CHUNK_MAX - 1,

@@ -29,6 +29,7 @@ static const struct { uint64_t bit; const char *name; } feature_names[] = {
 	{ R3MAP_FEATURE_RECOVER, "recover" },
 	{ R3MAP_FEATURE_RESIZE, "resize" },
 	{ R3MAP_FEATURE_MANAGED, "managed" },
+	{ R3MAP_FEATURE_MIGRATE, "migrate" },
 };
 #define FEATURES	(sizeof(feature_names) / sizeof(feature_names[0]))
 

@@ -132,7 +132,7 @@ static int monitor_run(const void *settings, int argc, char **argv, struct error
 	if (options->until) {
 		m.until = device_event_find(options->until);
 		if (!m.until) {
-			error_set(error, -EINVAL, "there is no event '%s': give CREATED, READY, ATTACHED, PARKED, FAILED, CHANGED, DELETING, REMOVED or SYNCED",
+			error_set(error, -EINVAL, "there is no event '%s': give CREATED, READY, ATTACHED, PARKED, FAILED, CHANGED, DELETING, REMOVED, SYNCED, FINALIZED, RELEASED or RETIRED",
 				  options->until);
 			return EXIT_USAGE;
 		}

@@ -98,6 +98,28 @@ static void show_state(const struct device *d)
 	}
 }
 
+/* What waits or fails although a helper is there; epochs of those who watch what is written. */
+static void show_hold(const struct device *d)
+{
+	switch (d->hold) {
+	case R3MAP_HOLD_ALL:
+		printf("  held         everything, until the region is here; %" PRIu32 " wait\n", d->held);
+		break;
+	case R3MAP_HOLD_WRITES:
+		printf("  held         writes, while the region goes to another host; %" PRIu32 " wait\n",
+		       d->held);
+		break;
+	case R3MAP_HOLD_REFUSED:
+		printf("  held         writes fail: another host has the region, or did not take it in time\n");
+		break;
+	default:
+		break;
+	}
+	if (d->epochs)
+		printf("  watched      by %" PRIu32 " migration%s: what is written is remembered\n", d->epochs,
+		       d->epochs == 1 ? "" : "s");
+}
+
 static void show_flags(const struct device *d)
 {
 	const char *separator = "";
@@ -241,6 +263,7 @@ static int show_text(const struct device *d, const cJSON *helper)
 	printf("  backend      %s\n", d->backend);
 	printf("  size         %s (%" PRIu64 " bytes)\n", size_format(d->size, a), d->size);
 	show_state(d);
+	show_hold(d);
 	if (d->present & DEVICE_HAS(CHUNK))
 		show_managed(d, helper);
 	show_flags(d);

@@ -63,6 +63,15 @@ const struct device_attr device_attrs[__R3MAP_A_DEVICE_MAX] = {
 	ATTR(ERRNO, U32, sync_errno),
 	ATTR(MAP, U32, map),
 	ATTR(MAP_REGION, U64, map_region),
+	ATTR(DEADLINE, U32, deadline),
+	ATTR(HOLD_TIME, U32, hold_time),
+	ATTR(HOLD, U32, hold),
+	ATTR(HELD, U32, held),
+	ATTR(EPOCHS, U32, epochs),
+	ATTR(FREEZE_TIME, U64, freeze_time),
+	ATTR(DRAIN_TIME, U64, drain_time),
+	ATTR(HELD_SINCE, U64, held_since),
+	ATTR(FIRST_IO, U64, first_io),
 };
 
 static int device_put(struct nl_msg *msg, int attr, const struct device *device)

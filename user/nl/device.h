@@ -44,7 +44,13 @@ struct device {
 	uint32_t flush;		/* enum r3map_flush */
 	uint64_t local, dirty;	/* bytes */
 	uint64_t sync;		/* number of a DEVICE_SYNC */
-	uint32_t sync_errno;
+	uint32_t sync_errno;	/* or of a DEVICE_FINALIZE */
+	uint32_t deadline, hold_time;	/* ms, of a DEVICE_FINALIZE */
+	uint32_t hold;		/* enum r3map_hold */
+	uint32_t held;		/* bios */
+	uint32_t epochs;
+	uint64_t freeze_time, drain_time; /* ns */
+	uint64_t held_since, first_io;	/* CLOCK_MONOTONIC ns */
 	uint64_t counters[__R3MAP_A_COUNTER_MAX];
 };
 
@@ -52,6 +58,7 @@ const char *device_state_name(uint32_t state);		/* "LIVE" */
 const char *device_event_name(uint32_t event);		/* "READY" */
 const char *device_transport_name(uint32_t transport);	/* "shared" */
 const char *device_flush_name(uint32_t flush);		/* "remote" */
+const char *device_hold_name(uint32_t hold);		/* "writes" */
 /* The meaning of a flush called @name, or 0. */
 uint32_t device_flush_find(const char *name);
 /* Name of flag bit @bit, "read-only", NULL beyond the last. */

@@ -34,6 +34,9 @@ static const char *const event_names[] = {
 	[R3MAP_EVENT_DELETING] = "DELETING",
 	[R3MAP_EVENT_REMOVED] = "REMOVED",
 	[R3MAP_EVENT_SYNCED] = "SYNCED",
+	[R3MAP_EVENT_FINALIZED] = "FINALIZED",
+	[R3MAP_EVENT_RELEASED] = "RELEASED",
+	[R3MAP_EVENT_RETIRED] = "RETIRED",
 };
 _Static_assert(COUNT(event_names) == __R3MAP_EVENT_MAX, "a name for each event");
 
@@ -50,8 +53,17 @@ static const char *const flush_names[] = {
 };
 _Static_assert(COUNT(flush_names) == __R3MAP_FLUSH_MAX, "a name for each meaning of FLUSH");
 
+static const char *const hold_names[] = {
+	[R3MAP_HOLD_NONE] = "none",
+	[R3MAP_HOLD_ALL] = "all",
+	[R3MAP_HOLD_WRITES] = "writes",
+	[R3MAP_HOLD_REFUSED] = "refused",
+};
+_Static_assert(COUNT(hold_names) == __R3MAP_HOLD_MAX, "a name for each hold");
+
 static const char *const flag_names[] = {
 	"read-only", "write-cache", "discard", "write-zeroes", "rotational", "no-part-scan",
+	"held",
 };
 _Static_assert((1U << COUNT(flag_names)) - 1 == R3MAP_DEVICE_FLAGS_ALL, "a name for each flag");
 
@@ -106,6 +118,11 @@ const char *device_transport_name(uint32_t transport)
 const char *device_flush_name(uint32_t flush)
 {
 	return name_of(flush_names, COUNT(flush_names), flush);
+}
+
+const char *device_hold_name(uint32_t hold)
+{
+	return name_of(hold_names, COUNT(hold_names), hold);
 }
 
 uint32_t device_flush_find(const char *name)
@@ -174,6 +191,8 @@ static bool json_attr(cJSON *object, int attr, const struct device *device)
 					       device_transport_name(device->transport));
 	case R3MAP_A_DEVICE_FLUSH:
 		return cJSON_AddStringToObject(object, "flush", device_flush_name(device->flush));
+	case R3MAP_A_DEVICE_HOLD:
+		return cJSON_AddStringToObject(object, "hold", device_hold_name(device->hold));
 	case R3MAP_A_DEVICE_FLAGS:
 		return json_flags(object, device->flags);
 	}
