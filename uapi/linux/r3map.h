@@ -110,7 +110,8 @@
  * @R3MAP_CMD_DEVICE_FINALIZE: what is in page caches above INDEX, GENERATION is written back,
  *	mounted file systems are frozen, writes are held and those on their way have ended, within
  *	DEADLINE. Event FINALIZED tells the end: ERRNO 0, or what went wrong, and then writes go on
- *	as if nothing had been. Held writes fail after HOLD_TIME, unless RELEASE or RETIRE comes first.
+ *	as if nothing had been. Held writes fail after HOLD_TIME, unless RELEASE or RETIRE comes
+ *	first.
  * @R3MAP_CMD_DEVICE_RELEASE: what is held by FINALIZE, or since DEVICE_NEW with flag HELD, goes on.
  * @R3MAP_CMD_DEVICE_RETIRE: another host has the region now: writes of a device that is finalized
  *	are refused with EIO, for good.
