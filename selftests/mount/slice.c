@@ -80,7 +80,7 @@ static void serve(const char *path, const char *size)
 	signal(SIGPIPE, SIG_IGN);
 	snprintf(spec, sizeof(spec), "mem:%s", size);
 	if (backend_open(spec, &served, &error) ||
-	    exports_add_open(&server.exports, served, &server.limits, false, &error) ||
+	    exports_add_open(&server.exports, served, false, &server.limits, false, &error) ||
 	    exports_settle(&server.exports, NULL, server.thread_count, &error))
 		die(error.text);
 	server.threads = calloc(server.thread_count, sizeof(*server.threads));

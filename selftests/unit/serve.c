@@ -85,7 +85,7 @@ static void server_begin(struct server *s, const struct serve_limits *limits,
 		assert_int_equal(thread_start(&s->threads[i], s, i), 0);
 }
 
-static void server_end(struct server *s)
+static void server_over(struct server *s)
 {
 	unsigned int i;
 
@@ -308,7 +308,7 @@ static int group_begin(void **state)
 static int group_end(void **state)
 {
 	(void)state;
-	server_end(&server);
+	server_over(&server);
 	return 0;
 }
 
@@ -630,7 +630,7 @@ static void names_that_are_longer_than_allowed(void **state)
 	assert_int_equal(exports_add(&strict.exports, "disk1=mem:1M", &limits, false, &error),
 			 -EINVAL);
 	assert_non_null(strstr(error.text, "'disk1' has 5 bytes, at most 4"));
-	server_end(&strict);
+	server_over(&strict);
 }
 
 static void many_queries(void **state)
@@ -1274,7 +1274,7 @@ static void those_who_stop_are_left(void **state)
 	wire_say(fds[2], &wire);			/* not all of an option */
 	for (i = 0; i < 3; i++)
 		hear_end(fds[i], true);
-	server_end(&hasty);
+	server_over(&hasty);
 
 	/* Another server, as a handshake that is to succeed may take long. */
 	limits.handshake = generous.handshake;
@@ -1301,13 +1301,13 @@ static void those_who_stop_are_left(void **state)
 	for (i = 3; i < 7; i++)
 		hear_end(fds[i], true);
 	leave(fds[7], STRUCTURED);
-	server_end(&hasty);
+	server_over(&hasty);
 
 	limits.idle = 200;
 	server_begin(&hasty, &limits, specs);
 	fds[0] = session_of(&hasty, STRUCTURED, "disk");
 	hear_end(fds[0], false);
-	server_end(&hasty);
+	server_over(&hasty);
 }
 
 /* The server ends while clients are in all kinds of states: what is under way is answered. */
@@ -1344,7 +1344,7 @@ static void the_end_of_the_server(void **state)
 	fds[7] = session_of(&ending, SIMPLE, "late");
 	for (i = 2; i < 6; i++)	/* what has not arrived is not answered */
 		wait_taken(fds[i]);
-	server_end(&ending);
+	server_over(&ending);
 	assert_false(ended_late);
 	hear_end(fds[0], true);
 	hear_end(fds[1], true);

@@ -89,7 +89,6 @@ struct via {
 	struct backend *region;		/* what is served; the server's once it is its export */
 	struct pipeline *pipeline;	/* which the region is then, or NULL */
 	struct server server;
-	unsigned int started;		/* threads */
 	struct via_watch watches[CONNECTIONS];
 	uint32_t index;
 	char path[NODE_PATH];		/* /dev/nbdN */
@@ -576,21 +575,11 @@ static int via_server(struct via *v, struct error *error)
 	server->thread_count = v->device.queues < CONNECTIONS ? v->device.queues : CONNECTIONS;
 	if (channels && channels < server->thread_count)
 		server->thread_count = channels;
-	err = exports_add_open(&server->exports, v->region, &server->limits, v->options->read_only,
-			       error);
+	err = exports_add_open(&server->exports, v->region, false, &server->limits,
+			       v->options->read_only, error);
 	if (!err)
 		err = exports_settle(&server->exports, NULL, server->thread_count, error);
-	if (err)
-		return err;
-	server->threads = calloc(server->thread_count, sizeof(*server->threads));
-	if (!server->threads)
-		return error_set(error, -ENOMEM, "out of memory");
-	for (; v->started < server->thread_count; v->started++) {
-		err = thread_start(&server->threads[v->started], server, v->started);
-		if (err)
-			return error_set(error, err, "cannot start a thread: %s", strerror(-err));
-	}
-	return 0;
+	return err ? err : server_start(server, error);
 }
 
 /* A connection for each thread: one end to it, the other one for the kernel. */
@@ -716,30 +705,18 @@ static int via_up(struct via *v, const char *spec, struct error *error)
 static int via_down(struct via *v)
 {
 	struct server *server = &v->server;
-	int err = 0;
+	int err;
 
-	if (v->pipeline && v->started)
+	if (v->pipeline && server->started)
 		pipeline_unlock(v->pipeline);
 	for (unsigned int i = 0; i < CONNECTIONS; i++)
 		if (v->watches[i].via)
 			close(v->watches[i].source.fd);
-	for (unsigned int i = 0; i < v->started; i++)
-		thread_end(&server->threads[i]);
-	for (unsigned int i = 0; i < v->started; i++) {
-		thread_join(&server->threads[i]);
-		if (!err)
-			err = server->threads[i].error;
-	}
-	for (unsigned int i = 0; i < v->started; i++)
-		thread_free(&server->threads[i]);
-	free(server->threads);
-	if (server->exports.count)
-		exports_free(&server->exports);
-	else
+	if (!server->exports.count)	/* it never became the server's */
 		backend_close(v->region);
+	err = server_end(server);
 	v->pipeline = NULL;
 	v->region = NULL;
-	v->started = 0;
 	memset(server, 0, sizeof(*server));
 	return err;
 }
@@ -805,7 +782,7 @@ int via_serve(const struct mount_options *options, const char *backend, int pipe
 	if (!err && v.pipeline)
 		managed_ready(pipeline_managed(v.pipeline));
 	if (!err)
-		err = ready_tell(options, &(struct ready) { v.path, pipe, log }, &v.child_pid,
+		err = ready_tell(options, &(struct ready) { v.path, NULL, pipe, log }, &v.child_pid,
 				 &v.child.fd, error);
 	if (!err && v.child_pid) {
 		v.child.ready = via_child;

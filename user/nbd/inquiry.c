@@ -138,6 +138,31 @@ int nbd_inquiry_enter(struct nbd_inquiry *inquiry, const char *name, struct nbd_
 	return code ? code : nbd_haggle_export_check(h, export);
 }
 
+int nbd_inquiry_leave(struct nbd_inquiry *inquiry, uint32_t option, uint16_t version,
+		      const char *name, struct stream *stream, struct error *error)
+{
+	struct nbd_haggle *h = &inquiry->haggle;
+	int code = inquiry_fixed(inquiry, error);
+
+	if (code)
+		return code;
+	nbd_haggle_option(h, option);
+	nbd_put16(&h->option, version);
+	nbd_put_string(&h->option, name);
+	code = nbd_haggle_send(h);
+	if (!code)
+		code = nbd_haggle_reply(h, option);
+	if (code)
+		return code;
+	if (h->type & NBD_REP_ERROR)
+		return nbd_haggle_refused(h, option, name);
+	if (h->type != NBD_REP_ACK || h->reply.left)
+		return nbd_haggle_broken(h, "the server answers an option with something else");
+	*stream = inquiry->stream;
+	free(inquiry);
+	return 0;
+}
+
 int nbd_inquiry_list(struct nbd_inquiry *inquiry,
 		     int (*each)(const char *name, const char *description, void *owner),
 		     void *owner, struct error *error)

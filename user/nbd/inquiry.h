@@ -45,6 +45,12 @@ int nbd_inquiry_export(struct nbd_inquiry *inquiry, const char *name, struct nbd
 int nbd_inquiry_enter(struct nbd_inquiry *inquiry, const char *name, struct nbd_export *export,
 		      struct error *error);
 /*
+ * Asks by @option, which is none of NBD's own, to make something else of the connection: @version of
+ * that, for export @name. After success *@stream is the caller's, and the inquiry is gone.
+ */
+int nbd_inquiry_leave(struct nbd_inquiry *inquiry, uint32_t option, uint16_t version,
+		      const char *name, struct stream *stream, struct error *error);
+/*
  * The server's exports, and the metadata contexts of one: a call of @each for each, with texts that
  * are printable and end with the call. What @each returns, if not 0, ends it.
  */

@@ -165,6 +165,7 @@ const char *nbd_option_name(uint32_t option)
 	case NBD_OPT_LIST_META_CONTEXT:	return "LIST_META_CONTEXT";
 	case NBD_OPT_SET_META_CONTEXT:	return "SET_META_CONTEXT";
 	case NBD_OPT_EXTENDED_HEADERS:	return "EXTENDED_HEADERS";
+	case NBD_OPT_MIGRATE:		return "MIGRATE";
 	default:			return NULL;
 	}
 }

@@ -56,6 +56,8 @@ enum nbd_option {
 	NBD_OPT_LIST_META_CONTEXT = 9,
 	NBD_OPT_SET_META_CONTEXT = 10,
 	NBD_OPT_EXTENDED_HEADERS = 11,
+	/* None of NBD's: the connection becomes the control link of a migration, see migrate/. */
+	NBD_OPT_MIGRATE		= 0x72336d01,
 };
 
 #define NBD_REP_ERROR		(1u << 31)

@@ -85,7 +85,7 @@ int exports_add(struct exports *exports, const char *spec, const struct serve_li
 	return code;
 }
 
-int exports_add_open(struct exports *exports, struct backend *backend,
+int exports_add_open(struct exports *exports, struct backend *backend, bool borrowed,
 		     const struct serve_limits *limits, bool read_only, struct error *error)
 {
 	struct export *list = reallocarray(exports->list, exports->count + 1, sizeof(*list));
@@ -98,6 +98,7 @@ int exports_add_open(struct exports *exports, struct backend *backend,
 		return error_set(error, -ENOMEM, "out of memory");
 	}
 	export_put(exports, name, backend, limits, read_only);
+	exports->list[exports->count - 1].borrowed = borrowed;
 	return 0;
 }
 
@@ -189,7 +190,8 @@ void exports_free(struct exports *exports)
 	unsigned int i;
 
 	for (i = 0; i < exports->count; i++) {
-		backend_close(exports->list[i].backend);
+		if (!exports->list[i].borrowed)
+			backend_close(exports->list[i].backend);
 		free((char *)exports->list[i].name);
 	}
 	free(exports->list);

@@ -20,7 +20,8 @@ struct error;
 struct export {
 	const char *name;		/* owned; "" for the unnamed one */
 	const char *description;	/* borrowed, or NULL */
-	struct backend *backend;	/* owned */
+	struct backend *backend;
+	bool borrowed;			/* the backend is */
 	unsigned int index;
 	bool read_only;
 	uint32_t payload_max;		/* bytes of a READ or WRITE, a multiple of block_min */
@@ -44,8 +45,11 @@ struct exports {
  */
 int exports_add(struct exports *exports, const char *spec, const struct serve_limits *limits,
 		bool read_only, struct error *error);
-/* The same of one that is open, which becomes its if this succeeds; without a name. */
-int exports_add_open(struct exports *exports, struct backend *backend,
+/*
+ * The same of one that is open, without a name. It becomes the exports' own if this succeeds, unless
+ * it is @borrowed.
+ */
+int exports_add_open(struct exports *exports, struct backend *backend, bool borrowed,
 		     const struct serve_limits *limits, bool read_only, struct error *error);
 /*
  * After the last exports_add(): "" means @name, or the export without a name, or the only one.

@@ -23,7 +23,7 @@
 bool input_may_read(const struct peer *peer)
 {
 	return !peer->dead && !peer->closing && !peer->paused && !peer->handover &&
-	       peer->phase != PEER_TLS;
+	       peer->phase != PEER_TLS && peer->phase != PEER_LEAVING;
 }
 
 /* Is something of a message here, but not all? */
@@ -165,6 +165,10 @@ static size_t input_take(struct peer *peer, const char *data, size_t length)
 		if (peer->phase == PEER_TLS) {
 			/* Somebody on the way could have put it there, to be believed later. */
 			peer_die(peer, "it sent something in the clear after STARTTLS");
+			break;
+		}
+		if (peer->phase == PEER_LEAVING) {
+			peer_die(peer, "it did not wait for the answer to MIGRATE");
 			break;
 		}
 		if (peer->phase == PEER_OPTIONS)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "migrate/message.h"
 #include "nbd/option.h"
 #include "serve/negotiate.h"
 #include "serve/thread.h"
@@ -366,6 +367,25 @@ static void go(struct peer *peer, uint32_t option, struct nbd_reader *from)
 		enter(peer);
 }
 
+/* It is a leecher, which wants a control link. Nothing more of NBD comes on this connection. */
+static void migrate(struct peer *peer, uint32_t option, struct nbd_reader *from)
+{
+	uint16_t version = nbd_get16(from);
+
+	nbd_get_string(from, peer->negotiation->name);
+	if (!server_of(peer)->guest) {
+		refuse(peer, option, NBD_REP_ERR_UNSUP, "this server does not know this option");
+	} else if (from->failed || from->left) {
+		refuse(peer, option, NBD_REP_ERR_INVALID, "the option is malformed");
+	} else if (version != MIGRATE_VERSION) {
+		refuse(peer, option, NBD_REP_ERR_PLATFORM,
+		       "this seeder has version 1 of the control messages");
+	} else if (export_named(peer, option)) {
+		acknowledge(peer, option);
+		peer->phase = PEER_LEAVING;
+	}
+}
+
 static void option_take(struct peer *peer, uint32_t option, const char *data, uint32_t length)
 {
 	struct nbd_reader from = { .at = data, .left = length };
@@ -404,6 +424,9 @@ static void option_take(struct peer *peer, uint32_t option, const char *data, ui
 	case NBD_OPT_LIST_META_CONTEXT:
 	case NBD_OPT_SET_META_CONTEXT:
 		meta_context(peer, option, &from);
+		break;
+	case NBD_OPT_MIGRATE:
+		migrate(peer, option, &from);
 		break;
 	default:
 		refuse(peer, option, NBD_REP_ERR_UNSUP, "this server does not know this option");

@@ -86,7 +86,8 @@ static void peer_free(struct peer *peer)
 	free(peer->out.buf);
 	free(peer->stash);
 	tls_session_free(peer->stream.tls);
-	close(peer->stream.fd);
+	if (peer->stream.fd >= 0)
+		close(peer->stream.fd);
 	free(peer);
 }
 
@@ -228,6 +229,18 @@ static void hand_over(struct peer *peer)
 	thread_give(&thread->server->threads[peer->export->home], peer);
 }
 
+/* The connection is somebody else's from now on. */
+static void leave(struct peer *peer)
+{
+	struct server_guest *guest = peer->thread->server->guest;
+
+	loop_remove(peer->thread->loop, &peer->source);
+	loop_timer_cancel(peer->thread->loop, &peer->timer);
+	guest->take(guest, &peer->stream, peer->address);
+	peer->stream = (struct stream) { .fd = -1 };
+	peer_free(peer);
+}
+
 static void peer_task(struct loop_task *task)
 {
 	struct peer *peer = (struct peer *)((char *)task - offsetof(struct peer, task));
@@ -240,6 +253,10 @@ static void peer_task(struct loop_task *task)
 		peer_die(peer, NULL);
 	if (!peer->dead && peer->handover) {
 		hand_over(peer);
+		return;
+	}
+	if (!peer->dead && peer->phase == PEER_LEAVING && !output_pending(peer)) {
+		leave(peer);
 		return;
 	}
 	if (!peer->dead && peer->paused && !input_must_pause(peer))

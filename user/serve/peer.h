@@ -27,6 +27,7 @@ enum peer_phase {
 	PEER_OPTIONS,		/* the handshake: negotiate.c */
 	PEER_TLS,		/* STARTTLS was acknowledged, or is about to be: TLS shakes hands */
 	PEER_REQUESTS,		/* transmission: request.c */
+	PEER_LEAVING,		/* the answer to MIGRATE leaves; then the connection is somebody else's */
 };
 
 /* What is to be sent of the handshake. */

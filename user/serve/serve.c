@@ -27,16 +27,12 @@
 #include "lib/signals.h"
 #include "serve/listen.h"
 #include "serve/serve.h"
-#include "serve/thread.h"
-
-#define THREADS_MAX	8		/* by default */
 
 struct serve {
 	const struct serve_options *options;
 	struct server server;
 	struct loop *loop;
 	struct listeners listeners;
-	unsigned int started;		/* threads */
 	struct loop_source signals;
 	struct loop_source child;	/* a pidfd, of --run */
 	pid_t child_pid;
@@ -157,47 +153,6 @@ static int exports_open(struct serve *serve, char **backends, int count, struct 
 	return code;
 }
 
-static int tls_open(struct serve *serve, struct error *error)
-{
-	const struct serve_options *options = serve->options;
-	bool files = options->tls_files.certificates || options->tls_files.psk;
-
-	serve->server.tls = options->tls >= 0 ? (enum tls_mode)options->tls :
-			    files ? TLS_ON : TLS_OFF;
-	if (serve->server.tls == TLS_OFF)
-		return 0;
-	return tls_server_credentials(&options->tls_files, options->tls_verify_peer,
-				      options->tls_allow.count ? options->tls_allow.items : NULL,
-				      &serve->server.credentials, error);
-}
-
-static unsigned int thread_count(const struct serve_options *options)
-{
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-
-	if (options->threads)
-		return options->threads;
-	return cpus < 1 ? 1 : cpus > THREADS_MAX ? THREADS_MAX : (unsigned int)cpus;
-}
-
-static int threads_start(struct serve *serve, struct error *error)
-{
-	struct server *server = &serve->server;
-	int code;
-
-	server->threads = calloc(server->thread_count, sizeof(*server->threads));
-	if (!server->threads)
-		return error_set(error, -ENOMEM, "out of memory");
-	while (serve->started < server->thread_count) {
-		code = thread_start(&server->threads[serve->started], server, serve->started);
-		if (code)
-			return error_set(error, code, "cannot start a thread: %s",
-					 strerror(-code));
-		serve->started++;
-	}
-	return 0;
-}
-
 static int command_start(struct serve *serve, struct error *error)
 {
 	const struct listener *listener = &serve->listeners.list[0];
@@ -277,7 +232,7 @@ static int serve_up(struct serve *serve, char **backends, int count, struct erro
 
 	descriptors_raise();
 	serve->server.limits = options->limits;
-	serve->server.thread_count = thread_count(options);
+	serve->server.thread_count = server_threads(options);
 	code = loop_new(&serve->loop);
 	if (code)
 		return error_set(error, code, "cannot make an event loop: %s", strerror(-code));
@@ -288,7 +243,7 @@ static int serve_up(struct serve *serve, char **backends, int count, struct erro
 	if (!code && options->exit_with_parent)
 		code = parent_watch(error);
 	if (!code)
-		code = tls_open(serve, error);
+		code = server_secure(&serve->server, options, error);
 	if (!code)
 		code = exports_open(serve, backends, count, error);
 	if (!code)
@@ -297,7 +252,7 @@ static int serve_up(struct serve *serve, char **backends, int count, struct erro
 	if (!code)
 		code = sockets_open(serve, error);
 	if (!code)
-		code = threads_start(serve, error);
+		code = server_start(&serve->server, error);
 	if (code)
 		return code;
 	code = listen_start(&serve->listeners);
@@ -319,26 +274,13 @@ static void signals_close(struct serve *serve)
 /* In reverse. Returns 0, or why something may not be durable. */
 static int serve_down(struct serve *serve)
 {
-	struct server *server = &serve->server;
-	unsigned int i;
-	int code = 0;
+	int code;
 
 	if (serve->loop)
 		listen_stop(&serve->listeners);
 	if (*serve->folder)
 		rmdir(serve->folder);
-	for (i = 0; i < serve->started; i++)
-		thread_end(&server->threads[i]);
-	for (i = 0; i < serve->started; i++) {
-		thread_join(&server->threads[i]);
-		if (!code)
-			code = server->threads[i].error;
-	}
-	for (i = 0; i < serve->started; i++)
-		thread_free(&server->threads[i]);
-	free(server->threads);
-	exports_free(&server->exports);
-	tls_credentials_free(server->credentials);
+	code = server_end(&serve->server);
 	if (serve->child_pid)
 		close(serve->child.fd);
 	loop_free(serve->loop);

@@ -14,6 +14,15 @@
 #include "tls/credentials.h"
 
 struct server_thread;
+struct stream;
+
+/* Who takes over connections that ask for something else than NBD, NBD_OPT_MIGRATE. */
+struct server_guest {
+	/*
+	 * In a thread of the server: *@stream is its own from now on, @address for its log. To be quick.
+	 */
+	void (*take)(struct server_guest *guest, const struct stream *stream, const char *address);
+};
 
 struct serve_options {
 	struct opt_list listen;		/* HOST[:PORT]... */
@@ -40,10 +49,24 @@ struct server {
 	struct serve_limits limits;
 	enum tls_mode tls;
 	struct tls_credentials *credentials;
+	struct server_guest *guest;	/* or NULL */
 	struct server_thread *threads;
 	unsigned int thread_count;
+	unsigned int started;		/* of these */
 	_Atomic uint32_t connections;
 };
+
+/*
+ * server.c: the parts of a server that are the same wherever it lives. Each 0, or a negative errno with
+ * a sentence; undone by server_end(), also after a failure.
+ */
+int server_secure(struct server *server, const struct serve_options *options,
+		  struct error *error);
+/* thread_count is set: as many as server_threads() says, or fewer. */
+int server_start(struct server *server, struct error *error);
+unsigned int server_threads(const struct serve_options *options);
+/* In reverse; nobody accepts connections any more. Returns 0, or why something may not be durable. */
+int server_end(struct server *server);
 
 /*
  * Serves until a signal, or the end of the command of --run. @backends: further exports, "[NAME=]
