@@ -142,6 +142,9 @@ static void final_freeze(struct work_struct *work)
 
 	/* It takes long, and holds nobody up: before the clock of a stop begins. */
 	r3map_hold_prepare(&dev->held);
+	mutex_lock(&dev->lock);
+	final->begun = ktime_get_ns();
+	mutex_unlock(&dev->lock);
 	if (!final_hold(dev, final_freeze_all(dev)))
 		return;
 	drained = r3map_hold_drain(&dev->held, final_left(final));
@@ -220,7 +223,6 @@ int r3map_finalize_begin(struct r3map_device *dev, u32 deadline, u32 hold_time,
 	}
 	final->deadline = jiffies + msecs_to_jiffies(deadline);
 	final->hold_time = hold_time;
-	final->begun = ktime_get_ns();
 	final->frozen = 0;
 	final->held = 0;
 	final->drained = 0;

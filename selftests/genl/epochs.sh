@@ -8,7 +8,7 @@
 # shellcheck disable=SC2016,SC2119 # $DEV is the peer's to expand; no attributes are meant
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/rc.sh"
-requires_program blkdiscard
+requires_program blkdiscard python3
 
 # put OFFSET LENGTH: the line that writes so many bytes there, both whole KiB
 put()
@@ -134,7 +134,7 @@ put()
 	peer_up size=64513K
 	cat <<-'END'
 	c watch
-	serve for ((i = 0; i < 1500; i++)); do echo $((i * 10 * 1024)); done | while read -r at; do printf x | dd of=$DEV bs=1 seek=$at conv=notrunc status=none; done; sync -f $DEV; blockdev --flushbufs $DEV
+	serve python3 -c 'import os, sys; f = os.open(sys.argv[1], os.O_WRONLY); [os.pwrite(f, b"x", i * 10 * 1024) for i in range(1500)]; os.fsync(f)' $DEV
 	c written
 	answer nr=1024
 	c written offset=@next

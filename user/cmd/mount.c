@@ -28,28 +28,7 @@ static const char *const words_flush[] = {
 	[MOUNT_FLUSH_REMOTE] = "remote", NULL,
 };
 
-static const struct mount_options mount_defaults = {
-	.index = MOUNT_AUTO,
-	.queues = MOUNT_AUTO,
-	.depth = 128,
-	.area = MOUNT_AUTO,
-	.max_io = MOUNT_AUTO,
-	.logical_block = MOUNT_AUTO,
-	.physical_block = MOUNT_AUTO,
-	.io_min = MOUNT_AUTO,
-	.io_opt = MOUNT_AUTO,
-	.max_discard = MOUNT_AUTO,
-	.transport = MOUNT_SHARED,
-	.timeout = 30000,
-	.park = 60000,
-	.on_death = MOUNT_PARK,
-	.part_scan = true,
-	.lock = true,
-	.chunk = MOUNT_AUTO,
-	.flush = MOUNT_FLUSH_REMOTE,
-	.hook_timeout = 20000,
-	.pull_push = { .pull_workers = 256, .push_workers = 32, .push_interval = 5000 },
-};
+static const struct mount_options mount_defaults = MOUNT_DEFAULTS;
 
 #define M(field) OPT(mount_options, field)
 

@@ -16,7 +16,7 @@
 struct error;
 struct loop;
 
-/* What is wanted; of the last two there is more to say. */
+/* What is wanted; of PULL and RATE there is more to say. */
 enum door_word {
 	DOOR_SHOW,
 	DOOR_SYNC,
@@ -24,6 +24,8 @@ enum door_word {
 	DOOR_FORCE,
 	DOOR_PULL,		/* "pause" or "run" */
 	DOOR_RATE,		/* bytes a second, 0: no limit */
+	DOOR_FINALIZE,		/* of a leecher: the region is to be here now */
+	DOOR_UNDO,		/* of a seeder: the leecher that has finalized is lost */
 	DOOR_WORDS,
 };
 

@@ -15,6 +15,7 @@
 #include "backend/backend.h"
 #include "lib/error.h"
 #include "lib/log.h"
+#include "mount/hooks.h"
 #include "mount/managed.h"
 
 #define PUSH_IO	(1u << 20)	/* bytes of one write to the backend */
@@ -52,6 +53,25 @@ void managed_rate(struct managed *managed, uint64_t rate)
 {
 	atomic_store(&managed->pull_rate, rate);
 	managed_tell(managed);
+}
+
+void managed_rest(struct managed *managed)
+{
+	atomic_store(&managed->resting, true);
+}
+
+void managed_again(struct managed *managed)
+{
+	atomic_store(&managed->resting, false);
+	atomic_store(&managed->again, true);
+	managed_tell(managed);
+}
+
+void managed_whole(struct managed *managed)
+{
+	atomic_store(&managed->whole, true);
+	log_info("everything is local");
+	hooks_all_local(managed->hooks);
 }
 
 int managed_init(struct managed *managed, const struct managed_options *options,

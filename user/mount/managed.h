@@ -56,12 +56,16 @@ struct managed {
 	int record;			/* descriptor, or -1 */
 	_Atomic bool record_failed;
 	struct hooks *hooks;		/* told when all is local, or NULL */
+	bool owned;			/* the region moves here: nothing is written back */
 
 	/* Of all threads. */
 	_Atomic uint64_t missed;	/* where the newest FETCH ended; UINT64_MAX: pull.c knows it */
 	sem_t first;			/* posted once: what pull_first asks for is there */
 	_Atomic uint64_t ready;		/* ns, CLOCK_MONOTONIC: since when somebody can read; 0: not yet */
 	atomic_bool used;		/* and has missed something */
+	atomic_bool resting;		/* owned: the pull claims nothing, for now */
+	atomic_bool again;		/* chunks were dropped: the pull begins anew */
+	atomic_bool whole;		/* owned: everything is here, for good */
 	_Atomic uint64_t pull_rate;	/* bytes a second; 0: no limit */
 	_Atomic uint64_t pull_paused;	/* ns, CLOCK_MONOTONIC: since when; 0: it runs */
 	struct latency pulls;		/* of a chunk, from its claim until its bytes are here */
@@ -110,6 +114,14 @@ void managed_broke(struct managed *managed, const struct error *error);
 void managed_pause(struct managed *managed, bool pause);
 void managed_rate(struct managed *managed, uint64_t rate);
 
+/*
+ * Of an owned region, from one other thread: the pull claims nothing more; or it begins anew, since chunks have
+ * been dropped, and knows nothing of what it was told before; or everything is here, for good.
+ */
+void managed_rest(struct managed *managed);
+void managed_again(struct managed *managed);
+void managed_whole(struct managed *managed);
+
 /* The device is about to be told of. From any thread. */
 void managed_ready(struct managed *managed);
 /* A FETCH has come, in any thread. */
@@ -123,7 +135,7 @@ void managed_flush(struct managed *managed, struct managed_flush *flush);
 
 /* pull.c: fills everything in the background. As managed_start(). */
 int pull_new(struct managed *managed, struct pull **pull, struct error *error);
-/* managed->pull_rate or pull_paused have changed. */
+/* managed->pull_rate, pull_paused, resting or again have changed. */
 void pull_changed(struct pull *pull);
 void pull_halt(struct pull *pull);
 void pull_free(struct pull *pull);

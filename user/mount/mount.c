@@ -28,6 +28,8 @@
 #include "lib/progress.h"
 #include "lib/run.h"
 #include "lib/signals.h"
+#include "migrate/leech.h"
+#include "migrate/seed.h"
 #include "mount/door.h"
 #include "mount/holders.h"
 #include "mount/hooks.h"
@@ -66,6 +68,8 @@ struct mount {
 	struct mapfile mapfile;		/* of a new device with --store */
 	struct door *door;		/* of a managed device; NULL: it could not be opened */
 	struct hooks *hooks;
+	struct seed *seed;
+	struct leech *leech;
 
 	struct loop *loop;
 	struct loop_source signals, news, child;
@@ -81,6 +85,7 @@ struct mount {
 	bool forced;			/* by force */
 	bool removed;			/* the device is gone */
 	bool told_busy;
+	bool gone;			/* the region is on another host */
 	uint64_t syncing;		/* number of the DEVICE_SYNC that is waited for, or 0 */
 	uint64_t unmount_since;		/* ns */
 	uint64_t signal_last;		/* ns */
@@ -122,6 +127,12 @@ static void mount_delete(struct mount *m, bool force)
 
 	if (m->removed || m->forced || (m->deleting && !force) || (m->syncing && !force))
 		return;
+	if (m->leech && !force && leech_is_between(m->leech)) {
+		log_error("cannot unmount %s: not all of its region is here, and its seeder has given it up; it is kept, signal again when all is local, or twice to give it up",
+			  m->path);
+		m->unmounting = false;
+		return;
+	}
 	err = device_request(m->control, R3MAP_CMD_DEVICE_DEL, &in, NULL, &error);
 	if (!err || err == -EALREADY) {	/* or somebody else's unmount is under way */
 		m->deleting = true;
@@ -150,8 +161,8 @@ static void mount_delete(struct mount *m, bool force)
 			 m->path, holders, m->options->run ? "" : " and signal again");
 		m->told_busy = true;
 	}
-	/* The command of --run has ended: nobody is left who would ask again. */
-	if (m->options->run && !m->child_pid)
+	/* The command of --run has ended, or the region has gone: nobody is left who would ask again. */
+	if (m->gone || (m->options->run && !m->child_pid))
 		return mount_retry_in(m, RETRY_SLOW);
 	m->unmounting = false;
 }
@@ -207,7 +218,13 @@ static char *mount_facts(const struct mount *m)
 	cJSON *object = cJSON_CreateObject(), *latency;
 	char *text = NULL;
 
-	if (object && tell_pull(object, &m->managed)) {
+	bool fine = object && (!m->device.chunk || tell_pull(object, &m->managed)) &&
+		    (!m->leech || leech_tell(object, m->leech)) &&
+		    (!m->seed || seed_tell(object, m->seed));
+
+	if (fine && !m->device.chunk) {
+		text = cJSON_PrintUnformatted(object);
+	} else if (fine) {
 		latency = cJSON_AddObjectToObject(object, "latency");
 		if (latency && tell_latency(latency, &m->managed))
 			text = cJSON_PrintUnformatted(object);
@@ -235,9 +252,42 @@ static void mount_asked(void *data, enum door_word word, const char *argument)
 		err = tell_change(&m->managed, word, argument, &error);
 		door_answer(m->door, word, err, error.text);
 		break;
+	case DOOR_FINALIZE:
+		if (m->leech)	/* mount_finalized() answers */
+			leech_finalize(m->leech);
+		else
+			door_answer(m->door, word, -EOPNOTSUPP,
+				    "only a leecher is finalized: 'r3map leech'");
+		break;
+	case DOOR_UNDO:
+		err = m->seed ? seed_undo(m->seed, &error) :
+				error_set(&error, -EOPNOTSUPP, "only a seeder can take its region back");
+		door_answer(m->door, word, err, error.text);
+		break;
 	default:
 		door_answer(m->door, word, -EOPNOTSUPP, "that is for the module to do");
 	}
+}
+
+/* A finalize has ended. */
+static void mount_finalized(void *data, const struct error *error)
+{
+	struct mount *m = data;
+	char text[200];
+
+	if (error->code)
+		return door_answer(m->door, DOOR_FINALIZE, error->code, error->text);
+	leech_summary(m->leech, text, sizeof(text));
+	door_answer(m->door, DOOR_FINALIZE, 0, text);
+}
+
+/* The region is at a leecher as a whole. */
+static void mount_gone(void *data)
+{
+	struct mount *m = data;
+
+	m->gone = true;
+	mount_unmount(m);
 }
 
 /* Without it the device works as well. */
@@ -245,7 +295,7 @@ static void mount_door(struct mount *m)
 {
 	struct error error = { 0 };
 
-	if (m->device.chunk &&
+	if ((m->device.chunk || m->options->seed) &&
 	    door_open(m->loop, strrchr(m->path, '/') + 1, mount_asked, m, &m->door, &error))
 		log_warn("%s", error.text);
 }
@@ -383,7 +433,11 @@ static int mount_store(struct mount *m, struct device *in, struct error *error)
 {
 	int err;
 
-	if (m->options->store) {
+	if (m->options->leech && m->options->store) {
+		err = parameters_managed(m->options, m->backend, 0, in, error);
+		if (!err)
+			err = store_make(&m->managed.store, m->options->store, in->size, error);
+	} else if (m->options->store) {
 		err = mount_store_file(m, in, error);
 	} else {
 		err = parameters_managed(m->options, m->backend, 0, in, error);
@@ -408,6 +462,8 @@ static int mount_managed(struct mount *m, struct error *error)
 	if (err)
 		return err;
 	managed->hooks = m->hooks;
+	managed->owned = m->options->leech;
+	atomic_store(&managed->resting, managed->owned);
 	managed->chunks.index = m->device.index;
 	managed->chunks.generation = m->device.generation;
 	managed->chunks.chunk = m->device.chunk;
@@ -424,6 +480,8 @@ static int mount_new(struct mount *m, struct error *error)
 	int err;
 
 	err = parameters_new(m->options, m->backend, &in, error);
+	if (m->options->leech)
+		in.flags = (in.flags & ~(uint32_t)R3MAP_DEVICE_READ_ONLY) | R3MAP_DEVICE_HELD;
 	if (!err && m->options->managed)
 		err = mount_store(m, &in, error);
 	if (err)
@@ -633,6 +691,26 @@ static int mount_up(struct mount *m, const char *backend, struct error *error)
 	return err;
 }
 
+/* What a seeder or a leecher has besides. *@lines: to be printed, and freed; or NULL. */
+static int mount_migrate(struct mount *m, const char *backend, char **lines, struct error *error)
+{
+	const struct mount_options *o = m->options;
+	int err = 0;
+
+	if (o->leech)
+		err = leech_open(m->loop, o->leech, backend, &m->managed, m->path, mount_finalized, m,
+				 &m->leech, error);
+	if (!err && o->seed)
+		err = seed_open(m->loop, o->seed, m->backend, m->path, m->device.index,
+				m->device.generation, mount_gone, m, &m->seed, error);
+	if (!err && m->seed) {
+		*lines = seed_uris(m->seed);
+		if (!*lines)
+			err = error_set(error, -ENOMEM, "out of memory");
+	}
+	return err;
+}
+
 static void mount_wait(struct mount *m)
 {
 	bool told = false;
@@ -657,6 +735,9 @@ static void mount_down(struct mount *m, int status, const struct error *error)
 {
 	bool stopped = true;
 
+	door_close(m->door);
+	leech_close(m->leech);
+	seed_close(m->seed);
 	for (uint32_t i = 0; stopped && i < m->workers_used; i++)
 		stopped = worker_stop(&m->workers[i]);
 	if (!stopped) {
@@ -665,7 +746,6 @@ static void mount_down(struct mount *m, int status, const struct error *error)
 			fprintf(stderr, "r3map: %s\n", error->text);
 		_exit(status);
 	}
-	door_close(m->door);
 	managed_exit(&m->managed);
 	for (uint32_t i = 0; i < m->workers_used; i++)
 		post_close(&m->workers[i].post);
@@ -692,6 +772,7 @@ int mount_serve(const struct mount_options *options, const char *backend, struct
 		.mapfile = { .fd = -1, .store = -1 },
 	};
 	int pipe = -1, log = -1;
+	char *lines = NULL;
 	int err = 0;
 
 	if (options->log) {
@@ -709,8 +790,11 @@ int mount_serve(const struct mount_options *options, const char *backend, struct
 	if (!err && m.device.chunk)
 		managed_ready(&m.managed);
 	if (!err)
-		err = ready_tell(options, &(struct ready) { m.path, pipe, log }, &m.child_pid,
+		err = mount_migrate(&m, backend, &lines, error);
+	if (!err)
+		err = ready_tell(options, &(struct ready) { m.path, lines, pipe, log }, &m.child_pid,
 				 &m.child.fd, error);
+	free(lines);
 	if (!err && m.child_pid) {
 		m.child.ready = mount_child;
 		err = ready_watch(m.loop, &m.child, error);

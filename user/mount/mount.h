@@ -12,6 +12,8 @@
 #include "mount/managed.h"
 
 struct error;
+struct leech_options;
+struct seed_options;
 
 enum mount_on_death { MOUNT_PARK, MOUNT_FAIL };
 enum mount_flush { MOUNT_FLUSH_LOCAL, MOUNT_FLUSH_DURABLE, MOUNT_FLUSH_REMOTE };
@@ -50,7 +52,35 @@ struct mount_options {
 	bool progress;		/* of the pull, on stderr */
 	const char *store;	/* file that outlives the mount, or NULL: memory */
 	struct managed_options pull_push;
+
+	/* Commands of their own, see migrate/; borrowed, NULL: it is none of these. */
+	const struct seed_options *seed;
+	const struct leech_options *leech;	/* managed */
 };
+
+/* What a mount is unless its options say otherwise. */
+#define MOUNT_DEFAULTS { \
+	.index = MOUNT_AUTO, \
+	.queues = MOUNT_AUTO, \
+	.depth = 128, \
+	.area = MOUNT_AUTO, \
+	.max_io = MOUNT_AUTO, \
+	.logical_block = MOUNT_AUTO, \
+	.physical_block = MOUNT_AUTO, \
+	.io_min = MOUNT_AUTO, \
+	.io_opt = MOUNT_AUTO, \
+	.max_discard = MOUNT_AUTO, \
+	.transport = MOUNT_SHARED, \
+	.timeout = 30000, \
+	.park = 60000, \
+	.on_death = MOUNT_PARK, \
+	.part_scan = true, \
+	.lock = true, \
+	.chunk = MOUNT_AUTO, \
+	.flush = MOUNT_FLUSH_REMOTE, \
+	.hook_timeout = 20000, \
+	.pull_push = { .pull_workers = 256, .push_workers = 32, .push_interval = 5000 }, \
+}
 
 /*
  * Mounts @backend and serves it until the device is gone. Returns the exit status of the program,

@@ -81,7 +81,8 @@ struct pull {
 	uint64_t pulled;		/* bytes */
 	bool first_told;
 	bool told_error;
-	bool over;			/* everything is local, or the device is gone */
+	bool all;			/* everything is local */
+	bool over;			/* that, or the device is gone */
 };
 
 static void pull_again(struct pull *pull)
@@ -332,8 +333,11 @@ static void pull_pass_over(struct pull *pull)
 	if (chunks_local(&m->chunks, &local, &error))
 		return pull_give_up(pull, &error);
 	if (local >= m->size) {
-		log_info("everything is local");
-		hooks_all_local(m->hooks);
+		if (!m->owned) {	/* of that one only who moves it knows */
+			log_info("everything is local");
+			hooks_all_local(m->hooks);
+		}
+		pull->all = true;
 		pull->over = true;
 		pull_first_told(pull);
 		return;
@@ -351,7 +355,8 @@ static bool pull_step(struct pull *pull)
 	uint64_t wait;
 
 	/* What has been claimed goes on: somebody may wait for it. */
-	if (!pull_spread(pull) || atomic_load(&pull->managed->pull_paused))
+	if (!pull_spread(pull) || atomic_load(&pull->managed->pull_paused) ||
+	    atomic_load(&pull->managed->resting))
 		return false;
 	if (pull_holds(pull))
 		return false;
@@ -442,7 +447,7 @@ int pull_new(struct managed *managed, struct pull **out, struct error *error)
 	pull->missed = UINT64_MAX;
 	pace_init(&pull->pace, workers, managed->options->pull_rate, loop_now());
 	/* Who waits for the first bytes to be pulled is in a hurry himself; a local one has no queue. */
-	if (!managed->options->pull_first && managed->backend->info.waits)
+	if (!managed->options->pull_first && managed->backend->info.waits && !managed->owned)
 		pull->holds = loop_now() + HOLD_MOST;
 	err = order_open(managed->options->order, managed->size, managed->loop, pull_more, pull,
 			 &pull->order, error);
@@ -456,8 +461,23 @@ int pull_new(struct managed *managed, struct pull **out, struct error *error)
 	return 0;
 }
 
+/* What is local is not what it was, and what the backend said may be out of date. */
+static void pull_anew(struct pull *pull)
+{
+	if (pull->over && !pull->all)
+		return;
+	pull->all = false;
+	pull->over = false;
+	pull->piece.end = pull->piece.offset;
+	loop_timer_cancel(pull->managed->loop, &pull->retry);
+	pull->retry_in = RETRY_FIRST;
+	looks_drop(pull->looks);
+}
+
 void pull_changed(struct pull *pull)
 {
+	if (atomic_exchange(&pull->managed->again, false))
+		pull_anew(pull);
 	pace_set_rate(&pull->pace, atomic_load(&pull->managed->pull_rate), loop_now());
 	pull_again(pull);
 }

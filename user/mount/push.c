@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LOG_PREFIX "push: "
 #include "backend/backend.h"
@@ -196,6 +197,11 @@ static void push_take(struct push *push)
 	if (chunks_take(&m->chunks, push->offset, m->size - push->offset, max, &push->taken, &error))
 		return push_give_up(push, &error);
 	push->offset = push->taken.next;
+	/* There is nowhere else for it to be. */
+	for (; m->owned && push->take < push->taken.count; push->take++)
+		if (chunk_news_add(&push->done, push->taken.extent[push->take].offset,
+				   push->taken.extent[push->take].length))
+			push_tell(push, &push->done, 0);
 }
 
 /* --- sweeps ------------------------------------------------------------------------------- */
@@ -240,6 +246,10 @@ static void push_end(struct push *push)
 		push_answer(&push->served, push->error);
 		return push_rest(push);
 	}
+	if (push->managed->owned) {
+		push_answer(&push->served, fdatasync(push->managed->store.fd) < 0 ? -errno : 0);
+		return push_rest(push);
+	}
 	push->flushing = true;
 	push->flush.op = BACKEND_FLUSH;
 	backend_submit(push->managed->channel, &push->flush);
@@ -256,6 +266,12 @@ static void push_round(struct loop_task *task)
 	if (!push->sweeping) {
 		if (!push->wanted && !push->waiting)
 			return;
+		/* Dirty until then: a device with half of a region is not to be removed by mistake. */
+		if (m->owned && !atomic_load(&m->whole)) {
+			push_answer(&push->waiting, -EIO);
+			push->wanted = false;
+			return push_rest(push);
+		}
 		loop_timer_cancel(m->loop, &push->interval);
 		push_begin(push);
 	}

@@ -15,17 +15,16 @@
 #include "lib/notify.h"
 #include "lib/run.h"
 #include "mount/mount.h"
-#include "mount/node.h"
 #include "mount/ready.h"
 #include "mount/reclaim.h"
 
 int ready_tell(const struct mount_options *options, const struct ready *ready, pid_t *child,
 	       int *fd, struct error *error)
 {
-	char line[NODE_PATH + 1];
+	char line[4096];
 	int err;
 
-	snprintf(line, sizeof(line), "%s\n", ready->path);
+	snprintf(line, sizeof(line), "%s\n%s", ready->path, ready->more ? ready->more : "");
 	notify_systemd("READY=1");
 	if (options->run) {
 		/* Before the fork: the child of a process with threads must not allocate. */

@@ -14,6 +14,7 @@ struct mount_options;
 
 struct ready {
 	const char *path;		/* the device */
+	const char *more;		/* lines to print behind it, or NULL */
 	int pipe;			/* of notify_fork(), or -1 */
 	int log;			/* for notify_ready() */
 };

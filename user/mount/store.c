@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/error.h"
@@ -42,6 +43,22 @@ int store_new(struct store *store, uint64_t size, struct error *error)
 	/* Whoever gets hold of it cannot cut the ground from under the mapping. */
 	fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
 	return store_map(store, fd, size, error);
+}
+
+int store_make(struct store *store, const char *path, uint64_t size, struct error *error)
+{
+	struct stat stat;
+
+	store->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (store->fd < 0)
+		return error_set(error, -errno, "cannot open %s: %s", path, strerror(errno));
+	if (fstat(store->fd, &stat) < 0 || !S_ISREG(stat.st_mode) || stat.st_size)
+		return error_set(error, -EEXIST, "%s is there and not an empty file: name another one, or remove it",
+				 path);
+	if (ftruncate(store->fd, (off_t)size) < 0)
+		return error_set(error, -errno, "cannot make a store of %" PRIu64 " bytes: %s", size,
+				 strerror(errno));
+	return store_map(store, store->fd, size, error);
 }
 
 void store_close(struct store *store)

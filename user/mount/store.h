@@ -24,6 +24,8 @@ struct store {
  * failure.
  */
 int store_new(struct store *store, uint64_t size, struct error *error);
+/* The same in the file @path, which is made, or is there and empty. */
+int store_make(struct store *store, const char *path, uint64_t size, struct error *error);
 /* The one that @fd, which becomes its, is. */
 int store_map(struct store *store, int fd, uint64_t size, struct error *error);
 void store_close(struct store *store);

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# Sourced by the tests of migrations: a seeder and a leecher, two devices of one machine.
+
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/test.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/device.sh"
+
+# shellcheck disable=SC2119 # no parameters of the module are meant
+requires_module
+requires_program jq
+
+# what the two have said, for when it went wrong
+cleanup_fn eval 'head -v -n 100 "$TEST_DIR"/{seed,leech}.log 2>/dev/null'
+
+# seed BACKEND [OPTION...]: starts a seeder; sets SOURCE, its device, and URI
+seed()
+{
+	local backend=$1 lines
+	shift
+	lines=$(r3map seed --daemon --log "$TEST_DIR/seed.log" --unix "$TEST_DIR/seed.sock" "$@" "$backend") ||
+		fail "r3map seed $* $backend"
+	{ read -r SOURCE; read -r URI; } <<<"$lines"
+	cleanup_fn device_remove "$SOURCE"
+}
+
+# leech [OPTION...]: starts a leecher of $URI; sets TARGET, its device
+leech()
+{
+	TARGET=$(r3map leech --daemon --log "$TEST_DIR/leech.log" "$@" "$URI") || {
+		cat "$TEST_DIR/leech.log" >&2
+		fail "r3map leech $*"
+	}
+	cleanup_fn device_remove "$TARGET"
+}
+
+# of DEVICE FILTER: what r3map show says of it, by jq
+of()
+{
+	r3map show -j "$1" | jq -r "$2"
+}
+
+# of_is DEVICE FILTER VALUE: does it say so?
+of_is()
+{
+	[ "$(of "$1" "$2")" = "$3" ]
+}
+
+# of_await DEVICE FILTER VALUE: wait until it does
+of_await()
+{
+	wait_until 60 "$1 has $2 = $3" of_is "$@"
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * r3map leech: a device whose region comes from a seeder, while it is in use there.
+ */
+#include <errno.h>
+
+#include "cmd/cmd.h"
+#include "lib/error.h"
+#include "migrate/leech.h"
+#include "mount/mount.h"
+#include "nl/device.h"
+
+struct leech_settings {
+	struct mount_options mount;
+	struct leech_options leech;
+};
+
+static const struct leech_settings leech_defaults = {
+	.mount = MOUNT_DEFAULTS,
+	.leech = { .deadline = 10000 },
+};
+
+#define L(field) OPT(leech_settings, field)
+
+static const struct opt leech_opts[] = {
+	{ OPT_FLAG, "finalize", 'f', L(leech.finalize),
+	  .help = "finalize by itself, once everything has come" },
+	{ OPT_TIME, "max-downtime", 0, L(leech.max_downtime), .value = "TIME", .min = 1,
+	  .max = R3MAP_MAX_TIMEOUT,
+	  .help = "finalize by itself, once the stop is expected to be no longer and rounds do not become shorter" },
+	{ OPT_U32, "rounds", 0, L(leech.rounds), .value = "N", .min = 1, .max = INT32_MAX,
+	  .help = "finalize by itself after so many rounds" },
+	{ OPT_TIME, "deadline", 0, L(leech.deadline), .value = "TIME", .min = 10, .max = 60000,
+	  .help = "writes at the seeder have to come to rest in this time, or go on (default: 10s)" },
+	{ OPT_STRING, "resume", 0, L(leech.stop.resume), .value = "CMD",
+	  .help = "run CMD by sh to let the application go on here" },
+	{ OPT_U32, "stop-group", 0, L(leech.stop.group), .value = "PGID", .min = 1, .max = INT32_MAX,
+	  .help = "let this process group go on, by SIGCONT" },
+	{ OPT_STRING, "stop-cgroup", 0, L(leech.stop.cgroup), .value = "DIR", .help = "thaw this cgroup" },
+	{ OPT_STRING, "store", 0, L(mount.store), .value = "FILE",
+	  .help = "keep the region in FILE, which is made, and has all of it in the end (default: memory)" },
+	{ OPT_SIZE32, "chunk-size", 0, L(mount.chunk), .value = "SIZE", .min = R3MAP_MIN_CHUNK,
+	  .max = R3MAP_MAX_CHUNK,
+	  .help = "what is fetched at once, a power of two (default: 4K, more for regions of more than 64G)" },
+	{ OPT_U32, "pull-workers", 0, L(mount.pull_push.pull_workers), .value = "N", .min = 1,
+	  .max = 65536, .help = "reads of a pull at a time, at most (default: 256)" },
+	{ OPT_STRING, "order", 0, L(mount.pull_push.order), .value = "sequential|reverse|FILE",
+	  .help = "what is pulled first; FILE has lines OFFSET LENGTH (default: sequential)" },
+	{ OPT_SIZE64, "pull-rate", 0, L(mount.pull_push.pull_rate), .value = "SIZE",
+	  .help = "pull no more than so much a second, 0: no limit (default: 0)" },
+	{ OPT_FLAG, "daemon", 0, L(mount.daemon),
+	  .help = "go into the background; returns once there is the device" },
+	{ OPT_STRING, "log", 0, L(mount.log), .value = "FILE",
+	  .help = "with --daemon: append messages to FILE" },
+	{ OPT_FLAG, "progress", 0, L(mount.progress), .help = "show how far the pull is" },
+	{ OPT_U32, "index", 'i', L(mount.index), .value = "N", .max = INT32_MAX,
+	  .help = "make /dev/r3mapN (default: the lowest free number)" },
+	{ OPT_TIME, "park", 0, L(mount.park), .value = "TIME", .max = R3MAP_MAX_TIMEOUT,
+	  .help = "when the helper dies, requests wait so long for another (default: 60s)" },
+	{ OPT_TIME, "timeout", 't', L(mount.timeout), .value = "TIME", .min = 10,
+	  .max = R3MAP_MAX_TIMEOUT, .help = "a request may take so long, then it fails (default: 30s)" },
+	{ OPT_U32, "queues", 'q', L(mount.queues), .value = "N", .min = 1, .max = R3MAP_MAX_QUEUES,
+	  .help = "queues, each with a thread (default: one per CPU, up to 8)" },
+	{ OPT_FLAG, "no-mlock", 0, .clear = true, L(mount.lock),
+	  .help = "do not lock the helper's memory; then do not swap to the device" },
+	{ OPT_END },
+};
+
+static int leech_run(const void *settings, int argc, char **argv, struct error *error)
+{
+	struct leech_settings s = *(const struct leech_settings *)settings;
+
+	(void)argc;
+	if (s.mount.log && !s.mount.daemon) {
+		error_set(error, -EINVAL, "--log is for --daemon; redirect stderr instead");
+		return EXIT_USAGE;
+	}
+	if (s.mount.daemon && s.mount.progress) {
+		error_set(error, -EINVAL, "--progress has nobody to show it to with --daemon: see r3map show --watch");
+		return EXIT_USAGE;
+	}
+	if (stop_check(&s.leech.stop, error))
+		return EXIT_USAGE;
+	s.mount.managed = true;
+	s.mount.flush = s.mount.store ? MOUNT_FLUSH_DURABLE : MOUNT_FLUSH_LOCAL;
+	s.mount.leech = &s.leech;
+	return mount_serve(&s.mount, argv[0], error);
+}
+
+const struct command command_leech = {
+	.name = "leech",
+	.arguments = "[OPTION]... URI",
+	.summary = "Make a device of the region of a seeder, which is in use there until it is finalized",
+	.options = leech_opts,
+	.defaults = &leech_defaults,
+	.settings_size = sizeof(leech_defaults),
+	.args_min = 1,
+	.args_max = 1,
+	.run = leech_run,
+};

@@ -1,0 +1,757 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The leecher. See leech.h.
+ *
+ * What the pull has been told by the seeder (which parts are zeroes) and what it is reading may be out of date
+ * when the next list of what was written comes. So a list is only asked for when nothing is under way: between
+ * two rounds everything is local, and before a finalize the pull rests.
+ */
+#define _GNU_SOURCE
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define LOG_PREFIX "leech: "
+#include "lib/error.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "lib/post.h"
+#include "lib/size.h"
+#include "migrate/leech.h"
+#include "migrate/link.h"
+#include "mount/managed.h"
+#include "nbd/handshake.h"
+#include "nbd/uri.h"
+#include "nbd/wait.h"
+#include "nl/control.h"
+#include "nl/device.h"
+#include "nl/epoch.h"
+#include "tls/credentials.h"
+
+#define MS		1000000ULL		/* ns */
+#define ANSWER		(20000 * MS)		/* ns for an answer that costs the seeder nothing */
+#define LATE		(5000 * MS)		/* ns more than the deadline of a finalize */
+#define PROGRESS	(1000 * MS)		/* ns between signs of life */
+#define RECONNECT	(60000 * MS)		/* ns that a lost seeder is looked for */
+#define RETRY_MOST	(2000 * MS)
+#define ROUND_LEAST	(100 * MS)		/* ns from one round to the next, at least */
+#define FIRST_WAIT	(10000 * MS)		/* ns that the first bio is waited for, to be told of */
+
+enum leech_phase {
+	LEECH_PULLING,
+	LEECH_FOLLOWING,
+	LEECH_FINALIZING,
+	LEECH_ARRIVING,
+	LEECH_COMPLETE,
+	LEECH_FAILED,
+};
+
+static const char *const phase_names[] = {
+	[LEECH_PULLING] = "pulling",
+	[LEECH_FOLLOWING] = "following",
+	[LEECH_FINALIZING] = "finalizing",
+	[LEECH_ARRIVING] = "arriving",
+	[LEECH_COMPLETE] = "complete",
+	[LEECH_FAILED] = "failed",
+};
+
+struct leech {
+	/* Constant. */
+	const struct leech_options *options;
+	struct managed *managed;
+	const char *device;
+	struct nbd_uri uri;
+	struct tls_credentials *credentials;
+	void (*told)(void *data, const struct error *error);
+	void *data;
+	int interrupt;			/* an eventfd: readable at the end */
+	pthread_t thread;
+	bool started;
+
+	/* Of both threads. */
+	atomic_bool asked;		/* a finalize is */
+	atomic_bool stop;
+	struct post post;		/* to the main thread */
+	struct post_job over;		/* a finalize, as @outcome says */
+	atomic_bool telling;		/* on its way */
+	pthread_mutex_t lock;		/* guards the next ones */
+	struct error outcome;
+	enum leech_phase phase;
+	uint32_t round;
+	uint64_t dirty;			/* bytes of the last round */
+	uint64_t rtt;			/* ns, the shortest */
+	uint64_t expected;		/* ns of stop, if it were finalized now; 0: not known */
+	struct leech_times times;
+
+	/* The thread's own. */
+	struct control *control;
+	struct chunks chunks;		/* the managed's, through @control */
+	struct link link;
+	bool linked;
+	uint64_t session;
+	uint32_t received;		/* TAKEs that have been answered as a whole */
+	uint64_t progressed;		/* ns */
+	bool released;			/* bios are let go */
+};
+
+static bool leech_stopped(const struct leech *l)
+{
+	return atomic_load(&l->stop);
+}
+
+static void leech_set_phase(struct leech *l, enum leech_phase phase)
+{
+	pthread_mutex_lock(&l->lock);
+	l->phase = phase;
+	pthread_mutex_unlock(&l->lock);
+}
+
+/* Sleeps, unless it is to end. */
+static void leech_sleep(struct leech *l, uint64_t ns)
+{
+	(void)l;
+	nbd_wait(-1, 0, loop_now() + ns);
+}
+
+/* --- the link ----------------------------------------------------------------------------- */
+
+static void leech_lose(struct leech *l)
+{
+	if (l->linked)
+		link_close(&l->link);
+	l->linked = false;
+}
+
+/* One try. */
+static int leech_dial(struct leech *l, bool *final, struct error *error)
+{
+	struct migrate_message m = { .type = MIGRATE_TRACK };
+	int err;
+
+	err = link_open(&l->link, &l->uri, l->credentials, loop_now() + ANSWER, error);
+	if (err)
+		return err;
+	m.track = (struct migrate_track) { .session = l->session, .received = l->received };
+	err = link_ask(&l->link, &m, MIGRATE_TRACKED, loop_now() + ANSWER, error);
+	if (!err && m.tracked.size != l->managed->size)
+		err = error_set(error, -ESTALE, "the region of the seeder has %" PRIu64 " bytes, this device has %" PRIu64,
+				m.tracked.size, l->managed->size);
+	if (err) {
+		link_close(&l->link);
+		return err;
+	}
+	l->linked = true;
+	l->session = m.tracked.session;
+	*final = m.tracked.final;
+	return 0;
+}
+
+/* The session that was lost, or the first one. *@final: the seeder has given the region away. */
+static int leech_connect(struct leech *l, bool *final, struct error *error)
+{
+	uint64_t until = loop_now() + RECONNECT, pause = 50 * MS;
+	bool told = false;
+	int err;
+
+	for (;;) {
+		*error = (struct error) { 0 };
+		err = leech_dial(l, final, error);
+		if (!err || leech_stopped(l))
+			return leech_stopped(l) ? -ECANCELED : err;
+		/* A connection that was cut may still look well to the seeder. */
+		if ((!link_is_lost(err) && err != -EBUSY) || !l->session || loop_now() > until)
+			return err;
+		if (!told)
+			log_warn("%s; looking for it for %llu s", error->text, RECONNECT / MS / 1000);
+		told = true;
+		leech_sleep(l, pause);
+		pause = pause * 2 < RETRY_MOST ? pause * 2 : RETRY_MOST;
+	}
+}
+
+/* Asks, in a new connection if the old one is lost: for what may be asked twice. */
+static int leech_ask(struct leech *l, const struct migrate_message *question,
+		     struct migrate_message *answer, enum migrate_type type, struct error *error)
+{
+	bool final;
+	int err;
+
+	for (;;) {
+		*answer = *question;
+		err = l->linked ? link_ask(&l->link, answer, type, loop_now() + ANSWER, error) : -EPIPE;
+		if (!err || !link_is_lost(err) || leech_stopped(l))
+			return err;
+		leech_lose(l);
+		err = leech_connect(l, &final, error);
+		if (err)
+			return err;
+	}
+}
+
+/* A sign of life, and how far it is. */
+static int leech_progress(struct leech *l, uint64_t local, struct error *error)
+{
+	struct migrate_message m = { .type = MIGRATE_PROGRESS }, answer;
+
+	if (loop_now() - l->progressed < PROGRESS)
+		return 0;
+	l->progressed = loop_now();
+	m.progress = (struct migrate_progress) { .local = local, .round = l->round };
+	return leech_ask(l, &m, &answer, MIGRATE_OK, error);
+}
+
+/* --- rounds ------------------------------------------------------------------------------- */
+
+/* Waits until all is local; *@early: a finalize is wanted before. */
+static int leech_wait_local(struct leech *l, bool *early, struct error *error)
+{
+	uint64_t local, pause = MS / 4;
+	int err;
+
+	for (;;) {
+		err = chunks_local(&l->chunks, &local, error);
+		if (!err && local < l->managed->size)
+			err = leech_progress(l, local, error);
+		if (err)
+			return err;
+		if (local >= l->managed->size)
+			return 0;
+		if (leech_stopped(l))
+			return -ECANCELED;
+		if (early && atomic_load(&l->asked)) {
+			*early = true;
+			return 0;
+		}
+		leech_sleep(l, pause);
+		/* Short rounds are looked at closely, long ones need not be. */
+		if (pause < 20 * MS)
+			pause += pause / 8;
+	}
+}
+
+/* What was written since the last time, in @extents. */
+static int leech_take(struct leech *l, struct epoch_extents *extents, struct error *error)
+{
+	struct migrate_message m = { .type = MIGRATE_TAKE };
+	uint64_t begun;
+	bool final;
+	int err;
+
+	for (;;) {
+		extents->count = 0;
+		begun = loop_now();
+		m.received = l->received;
+		err = l->linked ? link_send(&l->link, &m, begun + ANSWER, error) : -EPIPE;
+		if (!err)
+			err = link_receive_extents(&l->link, extents, begun + ANSWER, error);
+		if (!err)
+			break;
+		if (!link_is_lost(err) || leech_stopped(l))
+			return err;
+		leech_lose(l);
+		err = leech_connect(l, &final, error);
+		if (err)
+			return err;
+	}
+	l->received++;
+	pthread_mutex_lock(&l->lock);
+	if (!l->rtt || loop_now() - begun < l->rtt)
+		l->rtt = loop_now() - begun;
+	pthread_mutex_unlock(&l->lock);
+	return 0;
+}
+
+/*
+ * How long the stop would be, after a round in which @bytes were written: half a round trip for the answer, one for
+ * the first fetch, and the list, which has 16 bytes for a chunk at worst; that at 100 MB/s.
+ */
+static uint64_t leech_expect(const struct leech *l, uint64_t bytes)
+{
+	return l->rtt * 3 / 2 + bytes / l->managed->chunk * 160;
+}
+
+/* Is it to be finalized without being asked? */
+static bool leech_wants(struct leech *l, uint64_t bytes, uint64_t before)
+{
+	const struct leech_options *o = l->options;
+
+	if (o->finalize || (o->rounds && l->round >= o->rounds))
+		return true;
+	/* As long as each round is shorter than the one before, another one makes it better. */
+	if (!o->max_downtime || l->expected > o->max_downtime * MS)
+		return false;
+	return bytes >= before / 2;
+}
+
+static int leech_follow(struct leech *l, struct error *error)
+{
+	struct epoch_extents extents = { 0 };
+	uint64_t begun = loop_now(), before = UINT64_MAX;
+	bool early = false;
+	int err = 0;
+
+	for (;;) {
+		err = leech_wait_local(l, &early, error);
+		if (err || early)
+			break;
+		leech_set_phase(l, LEECH_FOLLOWING);
+		if (atomic_load(&l->asked))
+			break;
+		if (loop_now() - begun < ROUND_LEAST)
+			leech_sleep(l, ROUND_LEAST - (loop_now() - begun));
+		if (leech_stopped(l)) {
+			err = -ECANCELED;
+			break;
+		}
+		if (atomic_load(&l->asked))
+			break;
+		err = leech_take(l, &extents, error);
+		if (err)
+			break;
+		pthread_mutex_lock(&l->lock);
+		l->round++;
+		l->dirty = extents.bytes;
+		l->expected = leech_expect(l, extents.bytes);
+		pthread_mutex_unlock(&l->lock);
+		begun = loop_now();
+		if (extents.count) {
+			err = chunks_drop(&l->chunks, l->managed->size, extents.extent, extents.count,
+					  error);
+			if (err)
+				break;
+			managed_again(l->managed);
+		}
+		if (leech_wants(l, extents.bytes, before)) {
+			/* What has just been told is here before anybody stops. */
+			err = leech_wait_local(l, &early, error);
+			break;
+		}
+		before = extents.bytes;
+	}
+	free(extents.extent);
+	return err;
+}
+
+/* --- finalizing --------------------------------------------------------------------------- */
+
+/* The pull has come to rest: no chunk is claimed. */
+static int leech_rest(struct leech *l, struct error *error)
+{
+	struct chunk_extents *extents = malloc(sizeof(*extents));
+	uint64_t offset = 0, until = loop_now() + ANSWER;
+	bool busy = false;
+	int err = extents ? 0 : error_set(error, -ENOMEM, "out of memory");
+
+	managed_rest(l->managed);
+	while (!err && offset < l->managed->size) {
+		err = chunks_get(&l->chunks, offset, extents, error);
+		for (unsigned int i = 0; !err && i < extents->count; i++)
+			busy |= extents->extent[i].flags & R3MAP_EXTENT_BUSY;
+		offset = extents->next;
+		if (!err && busy && loop_now() > until)
+			err = error_set(error, -ETIMEDOUT, "what is being pulled does not come");
+		if (!err && busy) {
+			leech_sleep(l, MS / 2);
+			offset = 0;
+			busy = false;
+		}
+		if (leech_stopped(l))
+			err = -ECANCELED;
+	}
+	free(extents);
+	return err;
+}
+
+struct leech_final {
+	struct migrate_finalized seeder;
+	struct epoch_extents extents;
+	uint64_t told, received, released;	/* ns */
+};
+
+/* One try. Lost on the way, nobody knows here whether the seeder has. */
+static int finalize_ask(struct leech *l, struct leech_final *f, struct error *error)
+{
+	struct migrate_message m = { .type = MIGRATE_FINALIZE };
+	uint64_t deadline = loop_now() + l->options->deadline * MS + LATE;
+	int err;
+
+	m.finalize = (struct migrate_finalize) {
+		.received = l->received,
+		.deadline = l->options->deadline,
+	};
+	f->extents.count = 0;
+	err = link_ask(&l->link, &m, MIGRATE_FINALIZED, deadline, error);
+	if (err)
+		return err;
+	f->seeder = m.finalized;
+	f->told = loop_now();
+	err = link_receive_extents(&l->link, &f->extents, f->told + ANSWER, error);
+	f->received = loop_now();
+	return err;
+}
+
+/* Until it is known: the region is ours, or it is not. */
+static int finalize_get(struct leech *l, struct leech_final *f, struct error *error)
+{
+	bool final;
+	int err;
+
+	for (;;) {
+		err = l->linked ? finalize_ask(l, f, error) : -EPIPE;
+		if (!err || !link_is_lost(err) || leech_stopped(l))
+			return err;
+		leech_lose(l);
+		err = leech_connect(l, &final, error);
+		if (err)
+			return err;
+		if (!final)
+			return error_set(error, -ECANCELED, "the connection was lost before the seeder had finalized: nothing has happened");
+	}
+}
+
+/* What was written last is remote again, and bios are let go. */
+static int finalize_apply(struct leech *l, struct leech_final *f, struct error *error)
+{
+	int err;
+
+	err = chunks_drop(&l->chunks, l->managed->size, f->extents.extent, f->extents.count, error);
+	if (!err)
+		err = device_release(l->control, l->chunks.index, l->chunks.generation, error);
+	f->released = loop_now();
+	return err;
+}
+
+/* The seeder is told that it is not wanted after all. */
+static void finalize_abort(struct leech *l)
+{
+	const struct migrate_message m = { .type = MIGRATE_ABORT };
+	struct migrate_message answer;
+	struct error error = { 0 };
+
+	if (leech_ask(l, &m, &answer, MIGRATE_OK, &error))
+		log_error("the seeder cannot be told that the region is not taken: %s; there, 'r3map finalize --undo' takes it back",
+			  error.text);
+}
+
+static void finalize_note(struct leech *l, const struct leech_final *f, uint32_t waiting)
+{
+	struct leech_times *t = &l->times;
+	struct device device;
+	uint64_t until = f->released + FIRST_WAIT;
+	struct error error = { 0 };
+
+	pthread_mutex_lock(&l->lock);
+	*t = (struct leech_times) {
+		.suspend = f->seeder.suspend,
+		.freeze = f->seeder.freeze,
+		.drain = f->seeder.drain,
+		.list = f->seeder.held > f->seeder.drain ? f->seeder.held - f->seeder.drain : 0,
+		.network = l->rtt / 2,
+		.receive = f->received - f->told,
+		.apply = f->released - f->received,
+	};
+	t->downtime = f->seeder.held + t->network + t->receive + t->apply;
+	pthread_mutex_unlock(&l->lock);
+	/* If nobody waited, the stop was over when somebody could have come. */
+	while (waiting && loop_now() < until && !leech_stopped(l)) {
+		if (device_get(l->control, l->chunks.index, &device, &error))
+			return;
+		if (device.first_io) {
+			pthread_mutex_lock(&l->lock);
+			t->first = device.first_io > f->released ? device.first_io - f->released : 0;
+			t->downtime += t->first;
+			pthread_mutex_unlock(&l->lock);
+			return;
+		}
+		leech_sleep(l, MS / 2);
+	}
+}
+
+static int leech_commit(struct leech *l, struct error *error)
+{
+	const struct migrate_message m = { .type = MIGRATE_COMMIT };
+	struct migrate_message answer;
+
+	return leech_ask(l, &m, &answer, MIGRATE_OK, error);
+}
+
+/* Who has asked, if somebody has, hears how it went. */
+static void leech_outcome(struct leech *l, const struct error *error)
+{
+	pthread_mutex_lock(&l->lock);
+	l->outcome = error ? *error : (struct error) { 0 };
+	pthread_mutex_unlock(&l->lock);
+	if (!atomic_exchange(&l->telling, true))
+		post_send(&l->post, &l->over);
+}
+
+/* 0: bios are let go. */
+static int leech_finalize_now(struct leech *l, struct error *error)
+{
+	struct leech_final f = { 0 };
+	struct device before = { 0 };
+	char text[200];
+	int err;
+
+	leech_set_phase(l, LEECH_FINALIZING);
+	atomic_store(&l->asked, false);
+	err = leech_rest(l, error);
+	if (!err)
+		err = finalize_get(l, &f, error);
+	if (err)
+		goto out;
+	l->received++;
+	device_get(l->control, l->chunks.index, &before, NULL);
+	err = finalize_apply(l, &f, error);
+	if (err) {
+		finalize_abort(l);
+		goto out;
+	}
+	l->released = true;
+	managed_again(l->managed);
+	leech_set_phase(l, LEECH_ARRIVING);
+	err = leech_commit(l, error);
+	if (err)	/* it is ours all the same */
+		log_warn("the seeder does not know that its region is in use here: %s", error->text);
+	stop_resume(&l->options->stop, l->device, l->options->deadline);
+	finalize_note(l, &f, before.held);
+	leech_summary(l, text, sizeof(text));
+	log_info("%s is in use here now: %s", l->device, text);
+	err = 0;
+out:
+	free(f.extents.extent);
+	return err;
+}
+
+/* --- the thread --------------------------------------------------------------------------- */
+
+static int leech_arrive(struct leech *l, struct error *error)
+{
+	const struct migrate_message m = { .type = MIGRATE_DONE };
+	struct migrate_message answer;
+	int err;
+
+	err = leech_wait_local(l, NULL, error);
+	if (err && err != -ECANCELED) {
+		/* Without a control link as well: the data come by another way. */
+		log_warn("%s", error->text);
+		*error = (struct error) { 0 };
+		l->progressed = UINT64_MAX;
+		err = leech_wait_local(l, NULL, error);
+	}
+	if (err)
+		return err;
+	managed_whole(l->managed);
+	leech_set_phase(l, LEECH_COMPLETE);
+	if (leech_ask(l, &m, &answer, MIGRATE_OK, error))
+		log_warn("the seeder cannot be told that all is here: %s", error->text);
+	return 0;
+}
+
+static int leech_go(struct leech *l, struct error *error)
+{
+	bool final;
+	int err;
+
+	err = control_open(&l->control, error);
+	if (err)
+		return err;
+	l->chunks = l->managed->chunks;
+	l->chunks.control = l->control;
+	err = leech_connect(l, &final, error);
+	/* Not before: what is read is to be watched. */
+	if (!err)
+		managed_again(l->managed);
+	while (!err && !l->released) {
+		err = leech_follow(l, error);
+		if (err)
+			return err;
+		err = leech_finalize_now(l, error);
+		leech_outcome(l, err ? error : NULL);
+		if (err && !leech_stopped(l)) {
+			log_warn("not finalized: %s", error->text);
+			*error = (struct error) { 0 };
+			managed_again(l->managed);
+			leech_set_phase(l, LEECH_PULLING);
+			/* Not at once, if it does so by itself. */
+			leech_sleep(l, 1000 * MS);
+			err = l->linked ? 0 : leech_connect(l, &final, error);
+		}
+	}
+	return err ? err : leech_arrive(l, error);
+}
+
+static void *leech_main(void *data)
+{
+	struct error error = { 0 };
+	struct leech *l = data;
+	int err;
+
+	nbd_wait_interrupt(l->interrupt);
+	err = leech_go(l, &error);
+	leech_lose(l);
+	if (l->control)
+		control_close(l->control);
+	if (err && !leech_stopped(l)) {
+		log_error("the migration has failed: %s; %s", error.text, l->released ?
+			  "what is not here yet is still fetched when it is asked for" :
+			  "the region is in use at the seeder as before, remove this device");
+		leech_set_phase(l, LEECH_FAILED);
+		leech_outcome(l, &error);
+	}
+	return NULL;
+}
+
+/* In the main thread. */
+static void leech_over(struct post_job *job)
+{
+	struct leech *l = (struct leech *)((char *)job - offsetof(struct leech, over));
+	struct error outcome;
+
+	atomic_store(&l->telling, false);
+	pthread_mutex_lock(&l->lock);
+	outcome = l->outcome;
+	pthread_mutex_unlock(&l->lock);
+	l->told(l->data, &outcome);
+}
+
+static int leech_prepare(struct leech *l, const char *uri, struct loop *loop, struct error *error)
+{
+	const size_t scheme = strcspn(uri, ":");
+	char name[16];
+	int err;
+
+	snprintf(name, sizeof(name), "%.*s", (int)scheme, uri);
+	if (!uri[scheme] || !nbd_uri_scheme(name))
+		return error_set(error, -EINVAL, "'%s' is no seeder: give its URI, such as nbd://HOST/", uri);
+	err = nbd_uri_parse(name, uri + scheme + 1, &l->uri, error);
+	if (!err)
+		err = nbd_credentials(&l->uri, &l->credentials, error);
+	if (err)
+		return err;
+	l->interrupt = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	err = l->interrupt < 0 ? -errno : post_open(&l->post);
+	if (!err)
+		err = post_attach(&l->post, loop);
+	return err ? error_set(error, err, "cannot make an eventfd: %s", strerror(-err)) : 0;
+}
+
+int leech_open(struct loop *loop, const struct leech_options *options, const char *uri,
+	       struct managed *managed, const char *device,
+	       void (*told)(void *data, const struct error *error), void *data,
+	       struct leech **out, struct error *error)
+{
+	struct leech *l = calloc(1, sizeof(*l));
+	sigset_t every, before;
+	int err;
+
+	if (!l)
+		return error_set(error, -ENOMEM, "out of memory");
+	*out = l;
+	l->options = options;
+	l->managed = managed;
+	l->device = device;
+	l->told = told;
+	l->data = data;
+	l->interrupt = -1;
+	l->post.wake.fd = -1;
+	l->over.run = leech_over;
+	pthread_mutex_init(&l->lock, NULL);
+	err = leech_prepare(l, uri, loop, error);
+	if (err)
+		return err;
+	sigfillset(&every);
+	pthread_sigmask(SIG_SETMASK, &every, &before);
+	err = -pthread_create(&l->thread, NULL, leech_main, l);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	l->started = !err;
+	return err ? error_set(error, err, "cannot start a thread: %s", strerror(-err)) : 0;
+}
+
+void leech_finalize(struct leech *l)
+{
+	atomic_store(&l->asked, true);
+}
+
+bool leech_is_between(struct leech *l)
+{
+	enum leech_phase phase;
+
+	pthread_mutex_lock(&l->lock);
+	phase = l->phase;
+	pthread_mutex_unlock(&l->lock);
+	return phase == LEECH_ARRIVING;
+}
+
+void leech_summary(struct leech *l, char *text, unsigned int size)
+{
+	const struct leech_times *t = &l->times;
+
+	pthread_mutex_lock(&l->lock);
+	snprintf(text, size,
+		 "stopped for %.2f ms (%.2f to write back and freeze before, %.2f for writes on their way, %.2f to list, %.2f network, %.2f to take over, %.2f first I/O)",
+		 (double)t->downtime / MS, (double)t->freeze / MS, (double)t->drain / MS,
+		 (double)t->list / MS, (double)(t->network + t->receive) / MS,
+		 (double)t->apply / MS, (double)t->first / MS);
+	pthread_mutex_unlock(&l->lock);
+}
+
+static bool times_tell(cJSON *object, const struct leech_times *t)
+{
+	cJSON *times = cJSON_AddObjectToObject(object, "downtime");
+
+	return times && json_add_u64(times, "ns", t->downtime) &&
+	       json_add_u64(times, "suspend_ns", t->suspend) &&
+	       json_add_u64(times, "freeze_ns", t->freeze) &&
+	       json_add_u64(times, "drain_ns", t->drain) && json_add_u64(times, "list_ns", t->list) &&
+	       json_add_u64(times, "network_ns", t->network) &&
+	       json_add_u64(times, "receive_ns", t->receive) &&
+	       json_add_u64(times, "apply_ns", t->apply) && json_add_u64(times, "first_io_ns", t->first);
+}
+
+bool leech_tell(cJSON *object, struct leech *l)
+{
+	cJSON *one = cJSON_AddObjectToObject(object, "migration");
+	bool fine;
+
+	if (!one)
+		return false;
+	pthread_mutex_lock(&l->lock);
+	fine = cJSON_AddStringToObject(one, "phase", phase_names[l->phase]) &&
+	       json_add_u64(one, "round", l->round) && json_add_u64(one, "dirty", l->dirty) &&
+	       json_add_u64(one, "rtt_ns", l->rtt) && json_add_u64(one, "expected_ns", l->expected);
+	if (fine && l->times.downtime)
+		fine = times_tell(one, &l->times);
+	pthread_mutex_unlock(&l->lock);
+	return fine;
+}
+
+void leech_close(struct leech *l)
+{
+	if (!l)
+		return;
+	atomic_store(&l->stop, true);
+	if (l->interrupt >= 0)
+		eventfd_write(l->interrupt, 1);
+	if (l->started)
+		pthread_join(l->thread, NULL);
+	if (l->post.loop)
+		post_detach(&l->post);
+	if (l->post.wake.fd >= 0)
+		post_close(&l->post);
+	if (l->interrupt >= 0)
+		close(l->interrupt);
+	tls_credentials_free(l->credentials);
+	pthread_mutex_destroy(&l->lock);
+	free(l);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The leecher: a managed mount whose region comes from a seeder, where it is in use, and then is this device's own. All
+ * of its bios are held until then. One thread goes through it, step by step, beside the mount:
+ *
+ *	pulling ──► following ──► finalizing ──► arriving ──► complete
+ *	   all of it   rounds: what       │         what was written
+ *	               was written        │         last, on demand and
+ *	               meanwhile          │         in the background
+ *	      ▲            ▲ refused, or  │
+ *	      └────────────┴──────────────┘ not in time
+ *
+ * See Documentation/design/migration.rst.
+ */
+#ifndef R3MAP_MIGRATE_LEECH_H
+#define R3MAP_MIGRATE_LEECH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "migrate/stop.h"
+
+struct cJSON;
+struct error;
+struct leech;
+struct loop;
+struct managed;
+
+struct leech_options {
+	bool finalize;			/* by itself, once all has come */
+	uint32_t max_downtime;		/* ms: by itself, once the stop would be no longer; 0: no */
+	uint32_t rounds;		/* by itself, after so many; 0: no */
+	uint32_t deadline;		/* ms that the seeder may take to bring writes to rest */
+	struct stop_options stop;	/* resume alone */
+};
+
+/* What a migration took, in ns. */
+struct leech_times {
+	uint64_t suspend, freeze, drain;	/* at the seeder */
+	uint64_t list;			/* held, until the seeder sent what was written */
+	uint64_t network;		/* half of a round trip */
+	uint64_t receive;		/* that list */
+	uint64_t apply;			/* dropping, and letting bios go */
+	uint64_t first;			/* until the first of those that waited was served; 0: none did */
+	uint64_t downtime;		/* from drain on, all of these together but drain and suspend */
+};
+
+/*
+ * Begins. @uri: the seeder's; @managed: of the mount, started; @device: its path. All is borrowed. @told(@data,
+ * error): in @loop's thread, when a finalize has ended, one way or the other; code 0: well. 0 or a negative
+ * errno with a sentence.
+ */
+int leech_open(struct loop *loop, const struct leech_options *options, const char *uri,
+	       struct managed *managed, const char *device,
+	       void (*told)(void *data, const struct error *error), void *data,
+	       struct leech **leech, struct error *error);
+/* To be finalized now. */
+void leech_finalize(struct leech *leech);
+/* In words, for who asked: how long the stop was. */
+void leech_summary(struct leech *leech, char *text, unsigned int size);
+/* Adds what there is to tell to @object. False: out of memory. */
+bool leech_tell(struct cJSON *object, struct leech *leech);
+/* Is the region not here as a whole, but no more at the seeder, either? */
+bool leech_is_between(struct leech *leech);
+/* Ends it where it is; @leech may be NULL. */
+void leech_close(struct leech *leech);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A control link between leecher and seeder: messages over a connection, blocking, with a deadline for
+ * each. Belongs to one thread. The peer is not trusted.
+ */
+#ifndef R3MAP_MIGRATE_LINK_H
+#define R3MAP_MIGRATE_LINK_H
+
+#include <linux/r3map.h>
+#include <stdint.h>
+
+#include "migrate/message.h"
+#include "tls/stream.h"
+
+struct epoch_extents;
+struct error;
+struct nbd_uri;
+struct tls_credentials;
+
+struct link {
+	struct stream stream;		/* the link's */
+	char buf[MIGRATE_HEADER + MIGRATE_PAYLOAD_MAX];
+	struct r3map_extent extents[MIGRATE_EXTENTS_MAX];	/* of the last message */
+};
+
+/* All of these: 0 or a negative errno with a sentence. @deadline: ns, CLOCK_MONOTONIC. */
+
+/*
+ * Connects to the seeder of @uri, which offers the export that it names. @link: the caller's, to be
+ * ended by link_close() after success.
+ */
+int link_open(struct link *link, const struct nbd_uri *uri, struct tls_credentials *credentials,
+	      uint64_t deadline, struct error *error);
+/* Closes the connection. */
+void link_close(struct link *link);
+
+int link_send(struct link *link, const struct migrate_message *message, uint64_t deadline,
+	      struct error *error);
+/* What is in *@message lives until the next call. */
+int link_receive(struct link *link, struct migrate_message *message, uint64_t deadline,
+		 struct error *error);
+
+/* As many EXTENTS as it takes, the last without MORE. */
+int link_send_extents(struct link *link, const struct epoch_extents *extents, uint64_t deadline,
+		      struct error *error);
+/* The same, added to @extents. */
+int link_receive_extents(struct link *link, struct epoch_extents *extents, uint64_t deadline,
+			 struct error *error);
+
+/*
+ * Asks, and receives an answer of @type into *@message: what it has asked with, before. What the seeder
+ * refuses comes back as its errno and sentence, and the link can be used on; -EPROTO and errors of
+ * the connection are its end.
+ */
+int link_ask(struct link *link, struct migrate_message *message, enum migrate_type type,
+	     uint64_t deadline, struct error *error);
+/* Is that the end of the connection, and not a refusal? */
+bool link_is_lost(int code);
+
+#endif

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The seeder. See seed.h.
+ */
+#define _GNU_SOURCE
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define LOG_PREFIX "seed: "
+#include "backend/backend.h"
+#include "lib/error.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "migrate/seed.h"
+#include "migrate/seeding.h"
+#include "nbd/handshake.h"
+#include "nl/control.h"
+#include "serve/listen.h"
+
+#define END_WAIT	5000		/* ms that links may take to end */
+
+struct seed {
+	struct loop *loop;
+	const struct seed_options *options;
+	struct server server;
+	struct listeners listeners;
+	struct server_guest guest;
+	struct seedings seedings;
+	void (*gone)(void *data);
+	void *data;
+};
+
+/* In a thread of the server. */
+static void seed_take(struct server_guest *guest, const struct stream *stream, const char *address)
+{
+	struct seed *seed = (struct seed *)((char *)guest - offsetof(struct seed, guest));
+	struct stream mine = *stream;
+	int err = seeding_start(&seed->seedings, stream, address);
+
+	if (!err)
+		return;
+	log_warn("%s cannot be served: %s", address, strerror(-err));
+	nbd_disconnect(&mine);
+}
+
+/* In the main thread. */
+static void seed_told(struct post_job *job)
+{
+	struct seed *seed = (struct seed *)((char *)job - offsetof(struct seed, seedings.told));
+
+	seed->gone(seed->data);
+}
+
+static int seed_listen(struct seed *seed, struct error *error)
+{
+	const struct serve_options *options = &seed->options->serve;
+	int err = 0;
+
+	for (unsigned int i = 0; i < options->listen.count && !err; i++)
+		err = listen_tcp(&seed->listeners, options->listen.items[i], error);
+	if (!err && options->unix_socket)
+		err = listen_unix(&seed->listeners, options->unix_socket, error);
+	if (!err && !seed->listeners.count)
+		err = listen_tcp(&seed->listeners, "localhost", error);
+	return err;
+}
+
+static int seed_serve(struct seed *seed, struct backend *backend, struct error *error)
+{
+	const struct serve_options *options = &seed->options->serve;
+	struct server *server = &seed->server;
+	int err;
+
+	server->limits = options->limits;
+	server->guest = &seed->guest;
+	server->thread_count = server_threads(options);
+	err = server_secure(server, options, error);
+	/* Who is no leecher may look, but not touch: it is in use. */
+	if (!err)
+		err = exports_add_open(&server->exports, backend, true, &server->limits, true, error);
+	if (!err)
+		err = exports_settle(&server->exports, NULL, server->thread_count, error);
+	if (!err)
+		err = seed_listen(seed, error);
+	if (!err)
+		err = server_start(server, error);
+	if (err)
+		return err;
+	err = listen_start(&seed->listeners);
+	return err ? error_set(error, err, "cannot accept connections: %s", strerror(-err)) : 0;
+}
+
+int seed_open(struct loop *loop, const struct seed_options *options, struct backend *backend,
+	      const char *device, uint32_t index, uint64_t generation, void (*gone)(void *data),
+	      void *data, struct seed **out, struct error *error)
+{
+	struct seed *seed = calloc(1, sizeof(*seed));
+	struct seedings *all;
+	int err;
+
+	if (!seed)
+		return error_set(error, -ENOMEM, "out of memory");
+	*out = seed;
+	seed->loop = loop;
+	seed->options = options;
+	seed->listeners.loop = loop;
+	seed->listeners.server = &seed->server;
+	seed->guest.take = seed_take;
+	seed->gone = gone;
+	seed->data = data;
+	all = &seed->seedings;
+	all->stop = &options->stop;
+	all->hold_time = options->hold_time;
+	all->device = device;
+	all->size = backend->info.size;
+	all->sessions.index = index;
+	all->sessions.generation = generation;
+	all->told.run = seed_told;
+	pthread_mutex_init(&all->sessions.lock, NULL);
+	pthread_mutex_init(&all->order, NULL);
+	all->post.wake.fd = -1;
+	all->interrupt = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	err = all->interrupt < 0 ? -errno : post_open(&all->post);
+	if (!err)
+		err = post_attach(&all->post, loop);
+	if (err)
+		return error_set(error, err, "cannot make an eventfd: %s", strerror(-err));
+	return seed_serve(seed, backend, error);
+}
+
+char *seed_uris(const struct seed *seed)
+{
+	bool tls = seed->server.tls == TLS_REQUIRE;
+	char *text = NULL;
+	size_t size;
+	FILE *out;
+
+	out = open_memstream(&text, &size);
+	if (!out)
+		return NULL;
+	for (unsigned int i = 0; i < seed->listeners.count; i++) {
+		char *uri = listen_uri(&seed->listeners.list[i], tls, "");
+
+		fprintf(out, "%s\n", uri ? uri : "");
+		free(uri);
+	}
+	if (fclose(out)) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+static const char *session_state(const struct session *s)
+{
+	return s->all ? "has all" : s->committed ? "has the region" : s->final ? "is given the region" :
+	       s->linked ? "follows" : "is lost";
+}
+
+bool seed_tell(cJSON *object, struct seed *seed)
+{
+	cJSON *list = cJSON_AddArrayToObject(object, "leechers");
+	struct sessions *sessions = &seed->seedings.sessions;
+	bool fine = list;
+
+	pthread_mutex_lock(&sessions->lock);
+	for (unsigned int i = 0; fine && i < SESSIONS; i++) {
+		const struct session *s = &sessions->list[i];
+		cJSON *one = s->number ? cJSON_CreateObject() : NULL;
+
+		if (!s->number)
+			continue;
+		fine = one && cJSON_AddItemToArray(list, one) &&
+		       cJSON_AddStringToObject(one, "state", session_state(s)) &&
+		       json_add_u64(one, "local", s->local) && json_add_u64(one, "round", s->round) &&
+		       json_add_u64(one, "freeze_ns", s->times.freeze) &&
+		       json_add_u64(one, "drain_ns", s->times.drain) &&
+		       json_add_u64(one, "suspend_ns", s->times.suspend);
+	}
+	pthread_mutex_unlock(&sessions->lock);
+	return fine;
+}
+
+int seed_undo(struct seed *seed, struct error *error)
+{
+	return seeding_undo(&seed->seedings, error);
+}
+
+void seed_close(struct seed *seed)
+{
+	struct seedings *all;
+
+	if (!seed)
+		return;
+	all = &seed->seedings;
+	listen_stop(&seed->listeners);
+	server_end(&seed->server);
+	if (all->interrupt >= 0)
+		eventfd_write(all->interrupt, 1);
+	/* They are waiting for somebody, or for a program that is bounded. */
+	for (unsigned int ms = 0; atomic_load(&all->running) && ms < END_WAIT; ms++)
+		usleep(1000);
+	if (atomic_load(&all->running)) {
+		log_warn("a leecher's thread does not end, giving it up");
+		return;
+	}
+	post_detach(&all->post);
+	post_close(&all->post);
+	if (all->interrupt >= 0)
+		close(all->interrupt);
+	sessions_free(&all->sessions);
+	pthread_mutex_destroy(&all->order);
+	pthread_mutex_destroy(&all->sessions.lock);
+	free(seed);
+}

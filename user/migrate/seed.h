@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The seeder: what a mount has besides, so that its region can move to another host. It serves the region by
+ * NBD, read-only, to whoever asks; a leecher also opens a control link, by the option MIGRATE, for which there is a
+ * thread (seeding.c).
+ *
+ * seed_open() to seed_close() belong to the main thread and its loop, which must run meanwhile.
+ */
+#ifndef R3MAP_MIGRATE_SEED_H
+#define R3MAP_MIGRATE_SEED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "migrate/stop.h"
+#include "serve/serve.h"
+
+struct backend;
+struct cJSON;
+struct error;
+struct loop;
+struct seed;
+
+struct seed_options {
+	struct serve_options serve;	/* where and how; of its exports nothing */
+	struct stop_options stop;
+	uint32_t hold_time;		/* ms that writes wait for the leecher once it has the region */
+};
+
+/*
+ * @options and @backend, that of the device, are borrowed. @gone(@data): the region is at a leecher as a
+ * whole. 0 or a negative errno with a sentence.
+ */
+int seed_open(struct loop *loop, const struct seed_options *options, struct backend *backend,
+	      const char *device, uint32_t index, uint64_t generation, void (*gone)(void *data),
+	      void *data, struct seed **seed, struct error *error);
+/* Its URIs, a line each; to be freed. NULL: out of memory. */
+char *seed_uris(const struct seed *seed);
+/* Adds what there is to tell to @object. False: out of memory. */
+bool seed_tell(struct cJSON *object, struct seed *seed);
+/*
+ * The leecher that has finalized is known to be lost for good: writes go on here. 0 or a negative errno
+ * with a sentence.
+ */
+int seed_undo(struct seed *seed, struct error *error);
+/* No leecher is served any more; @seed may be NULL. */
+void seed_close(struct seed *seed);
+
+#endif

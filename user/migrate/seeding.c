@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * One control link, the seeder's side. See seeding.h.
+ *
+ * Asking and answering are strictly in turn, so everything is one function after the other. The lock of the
+ * sessions is not held while anything is waited for, but for the kernel's answers.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_PREFIX "seed: "
+#include "lib/error.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "migrate/link.h"
+#include "migrate/seeding.h"
+#include "nbd/wait.h"
+#include "nl/control.h"
+
+#define MS		1000000ULL	/* ns */
+#define LIFE		(30000 * MS)	/* ns without a word after which a leecher is lost */
+#define SEND		(30000 * MS)	/* ns that it may take to be told */
+#define DEADLINE_MOST	60000u		/* ms */
+
+struct seeding {
+	struct seedings *all;
+	struct control *control;
+	struct session *session;	/* once it tracks */
+	char address[64];
+	struct link link;
+};
+
+static uint64_t seeding_until(void)
+{
+	return loop_now() + SEND;
+}
+
+static int seeding_refuse(struct seeding *s, const struct error *error)
+{
+	struct migrate_message m = { .type = MIGRATE_ERROR };
+	struct error lost = { 0 };
+
+	m.error.code = error->code ? error->code : -EIO;
+	snprintf(m.error.text, sizeof(m.error.text), "%.*s", (int)MIGRATE_TEXT_MAX, error->text);
+	return link_send(&s->link, &m, seeding_until(), &lost);
+}
+
+static int seeding_okay(struct seeding *s, struct error *error)
+{
+	const struct migrate_message m = { .type = MIGRATE_OK };
+
+	return link_send(&s->link, &m, seeding_until(), error);
+}
+
+/* --- what is asked ------------------------------------------------------------------------ */
+
+static int seeding_track(struct seeding *s, const struct migrate_track *track, struct error *error)
+{
+	struct sessions *sessions = &s->all->sessions;
+	struct migrate_message m = { .type = MIGRATE_TRACKED };
+	int err;
+
+	if (s->session)
+		return error_set(error, -EALREADY, "this connection tracks already");
+	pthread_mutex_lock(&sessions->lock);
+	if (track->session)
+		err = session_resume(sessions, s->control, track->session, &s->session, error);
+	else if (session_final(sessions))
+		err = error_set(error, -EBUSY, "the region is going to another leecher");
+	else
+		err = session_new(sessions, s->control, &s->session, error);
+	if (!err) {
+		m.tracked = (struct migrate_tracked) {
+			.session = s->session->number,
+			.size = s->all->size,
+			.grain = s->session->epoch.grain,
+			.final = s->session->final,
+		};
+	}
+	pthread_mutex_unlock(&sessions->lock);
+	if (err)
+		return err;
+	log_info("%s %s", s->address, track->session ? "is here again" : "follows what is written");
+	return link_send(&s->link, &m, seeding_until(), error);
+}
+
+static int seeding_take(struct seeding *s, uint32_t received, struct error *error)
+{
+	int err;
+
+	pthread_mutex_lock(&s->all->sessions.lock);
+	if (s->session->final)
+		err = error_set(error, -EALREADY, "the region is this leecher's already");
+	else
+		err = session_take(s->session, received, error);
+	pthread_mutex_unlock(&s->all->sessions.lock);
+	/* Nobody else touches what was told while the connection lasts. */
+	return err ? err : link_send_extents(&s->link, &s->session->told, seeding_until(), error);
+}
+
+/* Everything stands still, and s->session->told has what the leecher lacks; or nothing has happened. */
+static int seeding_rest(struct seeding *s, const struct migrate_finalize *finalize,
+			struct error *error)
+{
+	uint32_t deadline = finalize->deadline < DEADLINE_MOST ? finalize->deadline : DEADLINE_MOST;
+	struct sessions *sessions = &s->all->sessions;
+	struct session *session = s->session;
+	uint64_t begun = loop_now(), stopped;
+	struct finalized finalized;
+	int err;
+
+	err = stop_suspend(s->all->stop, s->all->device, deadline, error);
+	if (err)
+		return err;
+	stopped = loop_now();
+	err = device_finalize(s->control, sessions->index, sessions->generation, deadline,
+			      s->all->hold_time, &finalized, error);
+	if (err)
+		goto resume;
+	pthread_mutex_lock(&sessions->lock);
+	err = session_take(session, finalize->received, error);
+	if (!err) {
+		session->final = true;
+		session->held_since = finalized.held_since;
+		session->times = (struct migrate_finalized) {
+			.suspend = stopped - begun,
+			.freeze = finalized.freeze,
+			.drain = finalized.drain,
+		};
+	}
+	pthread_mutex_unlock(&sessions->lock);
+	if (!err)
+		return 0;
+	device_release(s->control, sessions->index, sessions->generation, NULL);
+resume:
+	stop_resume(s->all->stop, s->all->device, deadline);
+	return err;
+}
+
+/* Only who has the order changes it. */
+static struct session *seeding_final(struct seedings *all)
+{
+	struct session *session;
+
+	pthread_mutex_lock(&all->sessions.lock);
+	session = session_final(&all->sessions);
+	pthread_mutex_unlock(&all->sessions.lock);
+	return session;
+}
+
+static int seeding_finalize(struct seeding *s, const struct migrate_finalize *finalize,
+			    struct error *error)
+{
+	struct migrate_message m = { .type = MIGRATE_FINALIZED };
+	int err = 0;
+
+	pthread_mutex_lock(&s->all->order);
+	if (!s->session->final) {
+		if (seeding_final(s->all))
+			err = error_set(error, -EBUSY, "the region is going to another leecher");
+		else
+			err = seeding_rest(s, finalize, error);
+		if (err)
+			log_warn("%s was not given the region: %s", s->address, error->text);
+		else
+			log_info("%s has the region; writes wait here", s->address);
+	}
+	pthread_mutex_unlock(&s->all->order);
+	if (err)
+		return err;
+	m.finalized = s->session->times;
+	m.finalized.held = loop_now() - s->session->held_since;
+	err = link_send(&s->link, &m, seeding_until(), error);
+	return err ? err : link_send_extents(&s->link, &s->session->told, seeding_until(), error);
+}
+
+static int seeding_commit(struct seeding *s, struct error *error)
+{
+	struct sessions *sessions = &s->all->sessions;
+	int err = 0;
+
+	if (!s->session->final)
+		return error_set(error, -EINVAL, "the region is not this leecher's");
+	pthread_mutex_lock(&s->all->order);
+	if (!s->session->committed) {
+		err = device_retire(s->control, sessions->index, sessions->generation, error);
+		pthread_mutex_lock(&sessions->lock);
+		s->session->committed = !err;
+		pthread_mutex_unlock(&sessions->lock);
+	}
+	pthread_mutex_unlock(&s->all->order);
+	return err ? err : seeding_okay(s, error);
+}
+
+/* Writes go on here. The order is held. */
+static int take_back(struct seedings *all, struct session *session, struct control *control,
+		     struct error *error)
+{
+	int err;
+
+	if (session->committed)
+		return error_set(error, -EPERM, "the region is in use at its leecher: it cannot be taken back");
+	err = device_release(control, all->sessions.index, all->sessions.generation, error);
+	if (err && err != -EALREADY)
+		return err;
+	pthread_mutex_lock(&all->sessions.lock);
+	session->final = false;
+	pthread_mutex_unlock(&all->sessions.lock);
+	stop_resume(all->stop, all->device, DEADLINE_MOST);
+	return 0;
+}
+
+static int seeding_abort(struct seeding *s, struct error *error)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&s->all->order);
+	if (s->session->final) {
+		err = take_back(s->all, s->session, s->control, error);
+		if (!err)
+			log_warn("%s does not take the region: writes go on here", s->address);
+	}
+	pthread_mutex_unlock(&s->all->order);
+	return err ? err : seeding_okay(s, error);
+}
+
+static int seeding_done(struct seeding *s, struct error *error)
+{
+	if (!s->session->committed)
+		return error_set(error, -EINVAL, "the region is not this leecher's");
+	pthread_mutex_lock(&s->all->sessions.lock);
+	s->session->all = true;
+	s->session->local = s->all->size;
+	pthread_mutex_unlock(&s->all->sessions.lock);
+	log_info("%s has all of the region", s->address);
+	if (!atomic_exchange(&s->all->gone, true))
+		post_send(&s->all->post, &s->all->told);
+	return seeding_okay(s, error);
+}
+
+static int seeding_progress(struct seeding *s, const struct migrate_progress *progress,
+			    struct error *error)
+{
+	pthread_mutex_lock(&s->all->sessions.lock);
+	s->session->local = progress->local < s->all->size ? progress->local : s->all->size;
+	s->session->round = progress->round;
+	pthread_mutex_unlock(&s->all->sessions.lock);
+	return seeding_okay(s, error);
+}
+
+static int seeding_answer(struct seeding *s, const struct migrate_message *m, struct error *error)
+{
+	if (m->type == MIGRATE_TRACK)
+		return seeding_track(s, &m->track, error);
+	if (!s->session)
+		return error_set(error, -EPROTO, "%s came before TRACK", migrate_name(m->type));
+	switch (m->type) {
+	case MIGRATE_TAKE:
+		return seeding_take(s, m->received, error);
+	case MIGRATE_FINALIZE:
+		return seeding_finalize(s, &m->finalize, error);
+	case MIGRATE_COMMIT:
+		return seeding_commit(s, error);
+	case MIGRATE_ABORT:
+		return seeding_abort(s, error);
+	case MIGRATE_DONE:
+		return seeding_done(s, error);
+	case MIGRATE_PROGRESS:
+		return seeding_progress(s, &m->progress, error);
+	default:
+		return error_set(error, -EPROTO, "%s is no question", migrate_name(m->type));
+	}
+}
+
+/* --- the thread --------------------------------------------------------------------------- */
+
+static int seeding_serve(struct seeding *s, struct error *error)
+{
+	struct migrate_message m;
+	int err;
+
+	for (;;) {
+		err = link_receive(&s->link, &m, loop_now() + LIFE, error);
+		if (err)
+			return err;
+		err = seeding_answer(s, &m, error);
+		if (!err)
+			continue;
+		if (err == -EPROTO || link_is_lost(err) || seeding_refuse(s, error))
+			return err;
+		*error = (struct error) { 0 };
+	}
+}
+
+static void seeding_leave(struct seeding *s)
+{
+	pthread_mutex_lock(&s->all->sessions.lock);
+	if (s->session)
+		session_leave(s->session);
+	pthread_mutex_unlock(&s->all->sessions.lock);
+}
+
+static void *seeding_main(void *data)
+{
+	struct error error = { 0 };
+	struct seeding *s = data;
+	struct seedings *all = s->all;
+	int err;
+
+	nbd_wait_interrupt(all->interrupt);
+	err = control_open(&s->control, &error);
+	if (err)
+		seeding_refuse(s, &error);
+	else
+		err = seeding_serve(s, &error);
+	if (s->session && !s->session->all && err != -ECANCELED)
+		log_warn("%s: %s", s->address, error.text);
+	seeding_leave(s);
+	if (s->control)
+		control_close(s->control);
+	link_close(&s->link);
+	free(s);
+	atomic_fetch_sub(&all->running, 1);
+	return NULL;
+}
+
+int seeding_start(struct seedings *all, const struct stream *stream, const char *address)
+{
+	struct seeding *s = calloc(1, sizeof(*s));
+	pthread_attr_t attr;
+	pthread_t thread;
+	sigset_t every, before;
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	s->all = all;
+	s->link.stream = *stream;
+	snprintf(s->address, sizeof(s->address), "%s", address);
+	atomic_fetch_add(&all->running, 1);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	sigfillset(&every);
+	pthread_sigmask(SIG_SETMASK, &every, &before);
+	err = -pthread_create(&thread, &attr, seeding_main, s);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
+	if (err) {
+		atomic_fetch_sub(&all->running, 1);
+		free(s);
+	}
+	return err;
+}
+
+int seeding_undo(struct seedings *all, struct error *error)
+{
+	struct session *session;
+	struct control *control;
+	int err;
+
+	err = control_open(&control, error);
+	if (err)
+		return err;
+	pthread_mutex_lock(&all->order);
+	session = seeding_final(all);
+	if (!session)
+		err = error_set(error, -EALREADY, "the region was not given to anybody");
+	else
+		err = take_back(all, session, control, error);
+	if (!err)
+		log_warn("the region was taken back by hand: writes go on here");
+	pthread_mutex_unlock(&all->order);
+	control_close(control);
+	return err;
+}

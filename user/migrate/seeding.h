@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The seeder's side of one control link: a thread that answers the leecher's questions.
+ */
+#ifndef R3MAP_MIGRATE_SEEDING_H
+#define R3MAP_MIGRATE_SEEDING_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/post.h"
+#include "migrate/session.h"
+#include "migrate/stop.h"
+#include "tls/stream.h"
+
+/* What all of a seeder's links share. */
+struct seedings {
+	/* Constant. */
+	const struct stop_options *stop;
+	uint32_t hold_time;		/* ms */
+	const char *device;		/* path */
+	uint64_t size;			/* bytes */
+	int interrupt;			/* an eventfd: readable at the end */
+
+	struct sessions sessions;
+	pthread_mutex_t order;		/* held while one finalizes, or takes that back */
+	_Atomic unsigned int running;	/* threads */
+	atomic_bool gone;		/* the region is at a leecher as a whole */
+	struct post post;		/* to the main thread */
+	struct post_job told;		/* @gone has become true */
+};
+
+/* Takes over @stream. Any thread. 0, or a negative errno, and then the stream is still the caller's. */
+int seeding_start(struct seedings *seedings, const struct stream *stream, const char *address);
+/* See seed_undo(). */
+int seeding_undo(struct seedings *seedings, struct error *error);
+
+#endif

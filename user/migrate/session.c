@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Sessions of a seeder. See session.h.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define LOG_PREFIX "seed: "
+#include "lib/error.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "migrate/session.h"
+
+#define MS	1000000ULL	/* ns */
+
+static uint64_t session_number(void)
+{
+	uint64_t number = 0;
+
+	while (!number)
+		if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+			number = 0;
+	return number;
+}
+
+/* A free one, or the one whose leecher has been gone for longest, and too long. */
+static struct session *session_place(struct sessions *sessions, struct control *control)
+{
+	struct session *oldest = NULL;
+
+	for (unsigned int i = 0; i < SESSIONS; i++) {
+		struct session *s = &sessions->list[i];
+
+		if (!s->number)
+			return s;
+		if (!s->linked && !s->final && (!oldest || s->left < oldest->left))
+			oldest = s;
+	}
+	if (!oldest || loop_now() - oldest->left < SESSION_KEEP * MS)
+		return NULL;
+	session_end(oldest, control);
+	return oldest;
+}
+
+int session_new(struct sessions *sessions, struct control *control, struct session **out,
+		struct error *error)
+{
+	struct session *s = session_place(sessions, control);
+	int err;
+
+	if (!s)
+		return error_set(error, -EBUSY, "this seeder has %u leechers, and can have no more",
+				 SESSIONS);
+	*s = (struct session) {
+		.epoch = { control, sessions->index, sessions->generation, 0, 0 },
+	};
+	err = epoch_open(&s->epoch, error);
+	if (err)
+		return err;
+	s->number = session_number();
+	s->linked = true;
+	*out = s;
+	return 0;
+}
+
+int session_resume(struct sessions *sessions, struct control *control, uint64_t number,
+		   struct session **out, struct error *error)
+{
+	for (unsigned int i = 0; i < SESSIONS; i++) {
+		struct session *s = &sessions->list[i];
+
+		if (s->number != number)
+			continue;
+		if (s->linked)
+			return error_set(error, -EBUSY, "the connection that was lost is not known to be so yet");
+		s->linked = true;
+		s->epoch.control = control;
+		*out = s;
+		return 0;
+	}
+	return error_set(error, -ENOENT, "this seeder does not know the leecher any more");
+}
+
+void session_leave(struct session *session)
+{
+	session->linked = false;
+	session->left = loop_now();
+	session->epoch.control = NULL;
+}
+
+void session_end(struct session *session, struct control *control)
+{
+	struct error error = { 0 };
+
+	session->epoch.control = control;
+	if (control && epoch_close(&session->epoch, &error))
+		log_warn("cannot stop watching what is written: %s", error.text);
+	free(session->told.extent);
+	memset(session, 0, sizeof(*session));
+}
+
+struct session *session_final(struct sessions *sessions)
+{
+	for (unsigned int i = 0; i < SESSIONS; i++)
+		if (sessions->list[i].number && sessions->list[i].final)
+			return &sessions->list[i];
+	return NULL;
+}
+
+void sessions_free(struct sessions *sessions)
+{
+	for (unsigned int i = 0; i < SESSIONS; i++)
+		free(sessions->list[i].told.extent);
+}
+
+int session_take(struct session *session, uint32_t received, struct error *error)
+{
+	int err;
+
+	if (received == session->taken) {
+		session->told.count = 0;
+		session->told.bytes = 0;
+	} else if (received + 1 != session->taken) {
+		return error_set(error, -EPROTO, "the leecher has received %" PRIu32 " answers of %" PRIu32,
+				 received, session->taken);
+	}
+	/* What was told and not received stays, and is told again with what has come since. */
+	err = epoch_take(&session->epoch, &session->told, error);
+	if (!err)
+		session->taken = received + 1;
+	return err;
+}
