@@ -68,6 +68,11 @@ static const struct nla_policy policy_new[] = {
 	[R3MAP_A_DEVICE_MAP_REGION] = { .type = NLA_U64 },
 };
 
+/* A command without a policy would take anything. */
+static const struct nla_policy policy_features[] = {
+	[R3MAP_A_FEATURES_PAD] = { .type = NLA_REJECT },
+};
+
 static const struct nla_policy policy_get[] = {
 	[R3MAP_A_DEVICE_INDEX] = { .type = NLA_U32 },
 };
@@ -194,7 +199,7 @@ static const struct nla_policy policy_chunk_get[] = {
 static int r3map_netlink_features_get(struct sk_buff *skb, struct genl_info *info);
 
 static const struct genl_ops family_ops[] = {
-	{ .cmd = R3MAP_CMD_FEATURES_GET, .doit = r3map_netlink_features_get },
+	OP(FEATURES_GET, policy_features, features_get),
 	OP(DEVICE_NEW, policy_new, device_new),
 	OP(DEVICE_GET, policy_get, device_get, .dumpit = r3map_netlink_device_dump),
 	OP(DEVICE_SET, policy_set, device_set),

@@ -47,7 +47,27 @@ done; }
 	!?EOPNOTSUPP c cmd10
 	!?EOPNOTSUPP c cmd19
 	!?EOPNOTSUPP c cmd255
+	# of two that want nothing, or next to it, and that a dump of nothing answers as one of much
 	c features
+	!EINVAL c features #0:00000000
+	!EINVAL c features #1:
+	!EINVAL c features #1:00000000
+	!EINVAL c features index=0
+	!EINVAL c features generation=1
+	!EINVAL c features #3:0000000000000000
+	!EINVAL c features #16383:00
+	c dump
+	!EINVAL c dump generation=1
+	!EINVAL c dump size=1M
+	!EINVAL c dump force
+	!EINVAL c dump #0:00000000
+	!EINVAL c dump #1:00000000
+	!EINVAL c dump #63:00
+	END
+	ill4 'c dump' index
+	printf '!EINVAL,ERANGE c features backend=%060000d\n' 0
+	printf '!EINVAL,ERANGE c dump backend=%060000d\n' 0
+	cat <<-'END'
 	# sizes
 	!EINVAL c new
 	!ERANGE c new size=0
@@ -138,6 +158,10 @@ done; }
 	!EINVAL c get size=1M
 	!EINVAL c get generation=1
 	!EINVAL c get #63:00
+	!EINVAL c dump #63:00
+	!EINVAL c dump size=1M
+	!EINVAL c features #63:00
+	c dump
 	!EINVAL c set -generation size=1M
 	!ENXIO c set size=1M
 	!EINVAL c del -generation
