@@ -18,6 +18,7 @@ stat()
 # Names of tasks are not recorded: that would patch the scheduler while it runs, which the
 # emulated processors of the lab do not survive every time.
 trace=/sys/kernel/tracing
+cleanup_fn eval "echo $(<$trace/options/record-cmd) >$trace/options/record-cmd"
 echo 0 >$trace/options/record-cmd
 [ -d $trace/events/r3map ] || fail "there are no tracepoints"
 echo >$trace/trace
