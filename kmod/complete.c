@@ -176,7 +176,8 @@ static blk_status_t complete_status(const struct r3map_request *request)
 /* From where the helper has it; what cannot be read there is to come by the area, once more. */
 static void complete_load_lent(struct r3map_request *request)
 {
-	if (r3map_lent_load(request->lent, request->bio))
+	request->borrowed = r3map_lent_load(request->lent, request->bio);
+	if (request->borrowed)
 		request->lent = 0;
 	else if (request->missed)
 		request->error = -EFAULT;
@@ -209,12 +210,14 @@ static void complete_count(struct r3map_queue *queue, const struct r3map_request
 {
 	r3map_latency_note(&queue->latency[request->op], now - request->sent);
 	queue->counter[r3map_op_counter(request->op)]++;
-	if (request->op == R3MAP_OP_READ)
+	if (request->op == R3MAP_OP_READ) {
 		queue->counter[R3MAP_A_COUNTER_READ_BYTES] += request->length;
-	else if (request->op == R3MAP_OP_WRITE)
+		queue->counter[R3MAP_A_COUNTER_LENT] += request->borrowed;
+	} else if (request->op == R3MAP_OP_WRITE) {
 		queue->counter[R3MAP_A_COUNTER_WRITE_BYTES] += request->length;
-	else if (request->op == R3MAP_OP_FETCH)
+	} else if (request->op == R3MAP_OP_FETCH) {
 		queue->counter[R3MAP_A_COUNTER_FETCH_BYTES] += request->length;
+	}
 }
 
 /*

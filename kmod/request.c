@@ -87,6 +87,7 @@ struct r3map_request *r3map_request_new(struct r3map_device *dev, struct bio *bi
 	request->waited = false;
 	request->saved = false;
 	request->missed = false;
+	request->borrowed = false;
 	if (dev->managed)
 		request->begun = ktime_get_ns();
 	request->area = 0;

@@ -55,6 +55,7 @@ struct r3map_request {
 	bool waited;			/* for a chunk */
 	bool saved;			/* a flush: the store is on disk, the helper is next */
 	bool missed;			/* what was lent was not there: it is to be in the area */
+	bool borrowed;			/* what was lent was there, and was copied */
 	s32 error;			/* of the completion */
 	u32 bytes;			/* of the completion */
 };

@@ -73,7 +73,7 @@ $(lends 3 @ro+4096 "$want.zero")
 peek p 0 1048576 0
 $(lends 4 @p "$want.zero")
 $(lends 5 @p+513 "$want.zero")
-expect reads=6 errors=0 reissued=0 in_flight=0
+expect reads=6 lent=5 errors=0 reissued=0 in_flight=0
 # refused as a whole
 spawn $read
 recv q 1
@@ -103,14 +103,14 @@ spawn $read
 recv q 1
 q complete queue=0 seq=@seq comp=@t9:0:512 addr=@b
 wait fail
-expect errors=2 reads=7
+expect errors=2 reads=7 lent=6
 # where not all of it is, it comes again, and not to be lent
 spawn $read
 recv q 1
 q complete queue=0 seq=@seq comp=@t10:0:65536 addr=@hole+2093056
 recv q 1
 check 11 op=read offset=0 length=65536 area=0 flags=0
-expect in_flight=1 errors=2 reads=7
+expect in_flight=1 errors=2 reads=7 lent=6
 !ENOENT q complete queue=0 comp=@t10:0:65536
 q complete queue=0 seq=@seq comp=@t11:0:65536
 wait 0
@@ -130,7 +130,7 @@ q complete queue=0 seq=@seq comp=@t14:0:65536 addr=0xffff888000000000
 recv q 1
 q complete queue=0 seq=@seq comp=@t15:0:65536 addr=0xffffffffffff0000
 wait fail
-expect errors=3 reads=9
+expect errors=3 reads=9 lent=7
 # one message: lent, in the area, not there, each its own
 spawn $read
 recv q 1
@@ -177,6 +177,29 @@ q complete queue=0 seq=@seq comp=@t23:0:65536
 wait 0
 $(data "$want.a")
 sh rm \$DEV.data
+$(peer_works)
+END
+
+# What was lent is given back: by reads that had all of it, that missed a part behind pages that were
+# there, and that looked up more pages than they needed; and by the area, which has the rest.
+lettered ABCDEFGHIJKLMNOPQ >"$want.m"
+peer <<END
+$(peer_up)
+map m 4M memfd hole
+poke m 0 2097152 0
+$(pages m ABCDEFGHIJKLMNOPQ)
+$(lends 0 @m "$want.m")
+$(lends 1 @m+513 "$want.m" 513)
+spawn $read
+recv q 1
+q complete queue=0 seq=@seq comp=@t2:0:65536 addr=@m+2064385
+recv q 1
+check 3 op=read flags=0
+q complete queue=0 seq=@seq comp=@t3:0:65536
+wait 0
+sh rm \$DEV.data
+expect reads=3 lent=2 errors=0
+seal m
 $(peer_works)
 END
 

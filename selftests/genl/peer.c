@@ -11,10 +11,12 @@
  * What belongs to one device, "the device", is the last one that "new" or "attach" was answered
  * for, or that "set index", "set generation" name.
  *
- *   socket S | listen S | close S     make a socket, one that hears the events, close it
- *   map A SIZE [ro|hole|memfd|private]  an area of memory named A: read-only, half of it unmapped, a
- *                                     memfd that can be a store, pages that are not shared
+ *   socket S | listen S [BYTES] | close S  make a socket, one that hears the events and has room for
+ *                                     so much, close it
+ *   map A SIZE [ro|memfd|private] [hole]  an area of memory named A: read-only, a memfd that can be a
+ *                                     store, pages that are not shared; half of it unmapped
  *   unmap A                           and away with it
+ *   seal A                            unmap a memfd, and see that nobody else holds a page of it
  *   S COMMAND ATTR...                 send: features new get dump set del attach start bind complete
  *                                     request open claim fill chunks take done sync finalize release
  *                                     retire watch written unwatch drop cmdN. INDEX and GENERATION
@@ -36,6 +38,7 @@
  *   expect key=VALUE... | await ...   DEVICE_GET says so | will say so
  *   event S NAME [key=VALUE...]       the next event of the device; @sync: of the last sync
  *   silent S                          no event of any came
+ *   lost S                            read all there is; the kernel has said that there was more
  *   serve COMMAND                     run it by sh with the queues served from memory, and a managed
  *                                     device pushed there at each FLUSH: must succeed
  *   sh COMMAND | spawn COMMAND        run it; in the background
@@ -112,7 +115,8 @@ static const struct attr counter_attrs[] = {
 	C(READS), C(READ_BYTES), C(WRITES), C(WRITE_BYTES), C(FLUSHES), C(DISCARDS), C(ZEROES),
 	C(ERRORS), C(TIMEOUTS), C(PARKED), C(REISSUED), C(REFUSED), C(REQUEST_MESSAGES),
 	C(COMPLETE_MESSAGES), C(DELAYED), C(WOULD_BLOCK), C(HITS), C(MISSES), C(FETCHES),
-	C(FETCH_BYTES), C(FILL_BYTES), C(PUSH_BYTES), { NULL, 0, 0 },
+	C(FETCH_BYTES), C(FILL_BYTES), C(PUSH_BYTES), C(DEMANDS), C(COALESCED), C(LENT),
+	{ NULL, 0, 0 },
 };
 
 static const char *const states[] = {
@@ -154,6 +158,8 @@ struct peer_socket {
 	char name[16];			/* "": free */
 	int fd;
 	int queue;			/* bound to this one, or -1 */
+	bool lossy;			/* what does not fit may be lost... */
+	bool lost;			/* ... and was */
 	struct message *first;		/* what came while something else was waited for */
 	struct message **last;
 };
@@ -333,6 +339,7 @@ static struct peer_socket *socket_open(const char *name)
 		setsockopt(s->fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
 		snprintf(s->name, sizeof(s->name), "%s", name);
 		s->queue = -1;
+		s->lossy = s->lost = false;
 		s->first = NULL;
 		s->last = &s->first;
 		return s;
@@ -372,6 +379,10 @@ static bool socket_read(struct peer_socket *s, int ms)
 	if (poll(&fd, 1, ms) <= 0)
 		return false;
 	got = recv(s->fd, buffer, BUFFER, 0);
+	if (got < 0 && errno == ENOBUFS && s->lossy) {
+		s->lost = true;
+		return true;
+	}
 	if (got < 0)
 		die("cannot receive on %s: %s", s->name, strerror(errno));
 	for (struct nlmsghdr *nlh = (struct nlmsghdr *)buffer; NLMSG_OK(nlh, got);
@@ -1221,7 +1232,7 @@ static void do_map(char **words)
 	char *at;
 
 	if (words[3] && !strcmp(words[3], "memfd")) {
-		fd = memfd_create(words[1], MFD_CLOEXEC);
+		fd = memfd_create(words[1], MFD_CLOEXEC | MFD_ALLOW_SEALING);
 		if (fd < 0 || ftruncate(fd, (off_t)size))
 			die("cannot make a memfd: %s", strerror(errno));
 	}
@@ -1232,7 +1243,7 @@ static void do_map(char **words)
 	at = mmap(NULL, size, prot, flags, fd, 0);
 	if (at == MAP_FAILED)
 		die("cannot map %zu bytes", size);
-	if (words[3] && !strcmp(words[3], "hole"))
+	if (words[3] && !strcmp(words[words[4] ? 4 : 3], "hole"))
 		munmap(at + size / 2, size / 2);
 	area_new(words[1], at, size, fd);
 }
@@ -1248,6 +1259,20 @@ static void do_unmap(const char *name)
 		close(area->fd);
 	if (device_store == area)
 		device_store = NULL;
+	area->name[0] = '\0';
+}
+
+/* The kernel looks at the references of every page, and gives those that are passing a moment. */
+static void do_seal(const char *name)
+{
+	struct area *area = area_find(name);
+
+	if (!area || area->fd < 0)
+		die("there is no memfd '%s'", name);
+	munmap(area->at, area->size);
+	if (fcntl(area->fd, F_ADD_SEALS, F_SEAL_WRITE))
+		die("somebody holds pages of '%s': %s", name, strerror(errno));
+	close(area->fd);
 	area->name[0] = '\0';
 }
 
@@ -1446,6 +1471,20 @@ static void do_silent(char **words)
 		die("an event came");
 }
 
+static void do_lost(const char *name)
+{
+	struct peer_socket *s = socket_find(name);
+	struct message *m;
+
+	if (!s)
+		die("there is no socket '%s'", name);
+	while ((m = message_wait(s, want_any_event, 0, 0)))
+		free(m);
+	if (!s->lost)
+		die("nothing was lost");
+	s->lost = false;
+}
+
 static void do_poke(char **words, bool compare)
 {
 	size_t offset, length;
@@ -1514,10 +1553,14 @@ static void do_set(char **words)
 	setenv("DEV", path, 1);
 }
 
-static int do_listen(const char *name)
+static int do_listen(const char *name, const char *room)
 {
 	struct peer_socket *s = socket_open(name);
+	int bytes = room ? (int)number(room) : 0;
 
+	s->lossy = room;
+	if (room)
+		setsockopt(s->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
 	if (!setsockopt(s->fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group_events,
 			sizeof(group_events)))
 		return 0;
@@ -1561,7 +1604,7 @@ static int do_line(char **words, char *rest)
 	} else if (!strcmp(word, "socket")) {
 		socket_open(words[1]);
 	} else if (!strcmp(word, "listen")) {
-		return do_listen(words[1]);
+		return do_listen(words[1], words[2]);
 	} else if (!strcmp(word, "close")) {
 		s = socket_find(words[1]);
 		if (!s)
@@ -1577,6 +1620,10 @@ static int do_line(char **words, char *rest)
 		do_wait(words[1]);
 	} else if (!strcmp(word, "unmap")) {
 		do_unmap(words[1]);
+	} else if (!strcmp(word, "seal")) {
+		do_seal(words[1]);
+	} else if (!strcmp(word, "lost")) {
+		do_lost(words[1]);
 	} else if (!strcmp(word, "nocap")) {
 		do_nocap(atoi(words[1]));
 	} else if (!strcmp(word, "fail")) {

@@ -389,6 +389,7 @@ enum r3map_a_counter {
 	R3MAP_A_COUNTER_PUSH_BYTES,	/* managed: bytes that DIRTY_DONE reported */
 	R3MAP_A_COUNTER_DEMANDS,	/* managed: bios that waited for a FETCH of their own */
 	R3MAP_A_COUNTER_COALESCED,	/* managed: for another's fetch or the pull only */
+	R3MAP_A_COUNTER_LENT,		/* of READS: copied from where the helper had them */
 
 	__R3MAP_A_COUNTER_MAX,
 	R3MAP_A_COUNTER_MAX = __R3MAP_A_COUNTER_MAX - 1,

@@ -92,6 +92,7 @@ static const char *const counter_names[] = {
 	[R3MAP_A_COUNTER_PUSH_BYTES] = "push_bytes",
 	[R3MAP_A_COUNTER_DEMANDS] = "demands",
 	[R3MAP_A_COUNTER_COALESCED] = "coalesced",
+	[R3MAP_A_COUNTER_LENT] = "lent",
 };
 _Static_assert(COUNT(counter_names) == __R3MAP_A_COUNTER_MAX, "a name for each counter");
 
