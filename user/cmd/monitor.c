@@ -41,6 +41,7 @@ struct monitor {
 	uint32_t index;
 	uint32_t until;		/* enum r3map_event, or 0 */
 	uint32_t seen;
+	bool there;		/* the one device has been told of, and not its end */
 	bool done;
 	int err;		/* of printing */
 };
@@ -74,6 +75,7 @@ static void monitor_event(const struct device *device, void *data)
 	if (m->done || (m->one && device->index != m->index))
 		return;
 	monitor_print(m, device, device_event_name(device->event));
+	m->there = device->event != R3MAP_EVENT_REMOVED;
 	m->seen++;
 	m->done = m->err || (m->options->count && m->seen >= m->options->count) ||
 		  (m->until && device->event == m->until);
@@ -83,14 +85,22 @@ static int monitor_list(struct monitor *m, struct control *control, struct error
 {
 	struct device *devices;
 	unsigned int count;
+	bool there = false;
 	int err = device_list(control, &devices, &count, error);
 
 	if (err)
 		return err;
-	for (unsigned int i = 0; i < count && !m->err; i++)
-		if (!m->one || devices[i].index == m->index)
-			monitor_print(m, &devices[i], "PRESENT");
+	for (unsigned int i = 0; i < count && !m->err; i++) {
+		if (m->one && devices[i].index != m->index)
+			continue;
+		monitor_print(m, &devices[i], "PRESENT");
+		there = true;
+	}
 	free(devices);
+	/* Its end was among what was lost, and will not be told again. */
+	if (m->one && m->there && !there && m->until == R3MAP_EVENT_REMOVED)
+		m->done = true;
+	m->there = there;
 	return 0;
 }
 

@@ -101,22 +101,25 @@ int events_fd(const struct events *events)
 int events_read(struct events *events, void (*each)(const struct device *device, void *data),
 		void *data)
 {
-	bool lost = false;
+	bool lost = false, moved = true;
 	int err;
 
 	events->each = each;
 	events->data = data;
 	for (;;) {
 		err = nl_recvmsgs(events->sock, events->cb);
-		if (err >= 0)
-			continue;
-		/* libnl says "out of memory" for ENOBUFS: events were lost, reading goes on. */
-		if (err == -NLE_NOMEM && !lost) {
-			lost = true;
-			continue;
-		}
 		if (err == -NLE_AGAIN)
 			return lost ? -ENOBUFS : 0;
-		return err == -NLE_NOMEM ? -ENOBUFS : -EIO;
+		/*
+		 * libnl says "out of memory" for ENOBUFS: events were lost. From then on the kernel
+		 * drops all of them, and does not say so again, until the socket is empty: only a
+		 * dump that is asked for after that misses nothing. So reading goes on to the end,
+		 * also when some are lost once more on the way there. Twice in a row it may be
+		 * memory that is short.
+		 */
+		if (err < 0 && (err != -NLE_NOMEM || !moved))
+			return err == -NLE_NOMEM ? -ENOBUFS : -EIO;
+		lost |= err < 0;
+		moved = err >= 0;
 	}
 }
