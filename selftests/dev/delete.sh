@@ -22,13 +22,18 @@ wait_until 20 "the helper has ended" test ! -e "/proc/$helper"
 # open: refused, and the device goes on; with force its reader gets errors
 device_mount mem:16M
 exec 9<>"$DEV"
-expect_fail r3map umount --timeout 1s "$DEV"
+expect_fail r3map umount --json --timeout 1s "$DEV" 99 >"$TEST_DIR/told"
 grep -q . "$TEST_DIR/stderr" || fail "refused without a word"
+jq -e --arg dev "$DEV" 'map([.device, .removed]) == [[$dev, false], ["/dev/r3map99", false]] and
+	(.[0].error | test("in use")) and (.[1].error | test("no device"))' "$TEST_DIR/told" >/dev/null ||
+	fail "as JSON: $(cat "$TEST_DIR/told")"
 [ "$(device_sysfs state)" = live ] || fail "state after a refusal"
 dd if="$DEV" of=/dev/null bs=4k count=1 iflag=direct status=none
 expect_fail rmmod r3map
 device_counter reads >/dev/null
-r3map umount --force "$DEV"
+r3map umount -jf "$DEV" >"$TEST_DIR/told"
+jq -e --arg dev "$DEV" '. == [{device: $dev, removed: true}]' "$TEST_DIR/told" >/dev/null ||
+	fail "as JSON: $(cat "$TEST_DIR/told")"
 device_gone "$DEV" || fail "a forced umount did not wait"
 expect_fail dd if=/dev/stdin of=/dev/null bs=4k count=1 status=none <&9
 exec 9>&-

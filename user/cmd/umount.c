@@ -12,6 +12,7 @@
 
 #include "cmd/cmd.h"
 #include "lib/error.h"
+#include "lib/json.h"
 #include "mount/door.h"
 #include "nl/control.h"
 #include "nl/device.h"
@@ -21,7 +22,7 @@
 #define OWNER_ENDS_MS 2000
 
 struct umount_options {
-	bool force, all;
+	bool force, all, json;
 	uint32_t timeout;	/* ms */
 };
 
@@ -33,8 +34,28 @@ static const struct opt umount_opts[] = {
 	{ OPT_FLAG, "all", 'a', OPT(umount_options, all), .help = "all devices" },
 	{ OPT_TIME, "timeout", 't', OPT(umount_options, timeout), .value = "TIME",
 	  .help = "wait so long for its end (default: 60s)" },
+	OPT_JSON(umount_options),
 	{ OPT_END },
 };
+
+/* How the umount of /dev/@driver@index went, for --json; @told: the array, NULL without. */
+static int umount_tell(cJSON *told, const char *driver, uint32_t index, const struct error *one)
+{
+	cJSON *item;
+	char path[32];
+
+	if (!told)
+		return 0;
+	snprintf(path, sizeof(path), "/dev/%s%" PRIu32, driver, index);
+	item = cJSON_CreateObject();
+	if (item && cJSON_AddStringToObject(item, "device", path) &&
+	    cJSON_AddBoolToObject(item, "removed", !one->code) &&
+	    (!one->code || cJSON_AddStringToObject(item, "error", one->text)) &&
+	    cJSON_AddItemToArray(told, item))
+		return 0;
+	cJSON_Delete(item);
+	return -ENOMEM;
+}
 
 static int umount_one(struct control *control, uint32_t index,
 		      const struct umount_options *options, struct error *error)
@@ -96,17 +117,24 @@ static int umount_other(uint32_t index, const struct umount_options *options, st
 	return err;
 }
 
-/* Tries all; the last failure is left for the caller, those before it are printed. */
+/*
+ * Tries all, and tells of each; the last failure is left for the caller, those before it are
+ * printed.
+ */
 static int umount_many(struct control *control, const uint32_t *indices, unsigned int count,
-		       const struct umount_options *options, struct error *error)
+		       const struct umount_options *options, cJSON *told, struct error *error)
 {
 	struct error one;
 	int err = 0;
 
 	for (unsigned int i = 0; i < count; i++) {
 		memset(&one, 0, sizeof(one));
-		if (!umount_one(control, indices[i], options, &one) ||
-		    (options->all && one.code == -ENODEV))	/* it went by itself meanwhile */
+		umount_one(control, indices[i], options, &one);
+		if (options->all && one.code == -ENODEV)	/* it went by itself meanwhile */
+			one.code = 0;
+		if (umount_tell(told, "r3map", indices[i], &one))
+			return error_set(error, -ENOMEM, "out of memory");
+		if (!one.code)
 			continue;
 		if (err)
 			fprintf(stderr, "r3map: %s\n", error->text);
@@ -116,32 +144,37 @@ static int umount_many(struct control *control, const uint32_t *indices, unsigne
 	return err;
 }
 
-static int umount_all(struct control *control, const struct umount_options *options,
-		      struct error *error)
+static int umount_all(const struct umount_options *options, cJSON *told, struct error *error)
 {
+	struct control *control;
 	struct device *devices;
 	unsigned int count;
 	uint32_t *indices;
-	int err = device_list(control, &devices, &count, error);
+	int err = control_open(&control, error);
 
 	if (err)
 		return err;
+	err = device_list(control, &devices, &count, error);
+	if (err)
+		goto close;
 	indices = calloc(count + 1, sizeof(*indices));
 	if (indices) {
 		for (unsigned int i = 0; i < count; i++)
 			indices[i] = devices[i].index;
-		err = umount_many(control, indices, count, options, error);
+		err = umount_many(control, indices, count, options, told, error);
 	} else {
 		err = error_set(error, -ENOMEM, "out of memory");
 	}
 	free(indices);
 	free(devices);
+close:
+	control_close(control);
 	return err;
 }
 
 /* By name; those that the module does not know need no module. */
 static int umount_named(char **names, int count, const struct umount_options *options,
-			struct error *error)
+			cJSON *told, struct error *error)
 {
 	uint32_t *indices = calloc((size_t)count + 1, sizeof(*indices)), index;
 	struct control *control = NULL;
@@ -162,10 +195,14 @@ static int umount_named(char **names, int count, const struct umount_options *op
 	if (used)
 		err = control_open(&control, error);
 	if (control)
-		err = umount_many(control, indices, used, options, error);
+		err = umount_many(control, indices, used, options, told, error);
 	for (int i = 0; i < count; i++) {
+		if (!door_names(names[i], &index))
+			continue;
 		memset(&one, 0, sizeof(one));
-		code = door_names(names[i], &index) ? umount_other(index, options, &one) : 0;
+		code = umount_other(index, options, &one);
+		if (umount_tell(told, "nbd", index, &one))
+			code = error_set(&one, -ENOMEM, "out of memory");
 		if (!code)
 			continue;
 		if (err)
@@ -181,21 +218,26 @@ static int umount_named(char **names, int count, const struct umount_options *op
 static int umount_run(const void *settings, int argc, char **argv, struct error *error)
 {
 	const struct umount_options *options = settings;
-	struct control *control;
-	int err;
+	cJSON *told = NULL;
+	int err, printed;
 
 	if (options->all == (argc > 0)) {
 		error_set(error, -EINVAL, "give the devices to unmount, or --all");
 		return EXIT_USAGE;
 	}
-	if (!options->all)
-		return umount_named(argv, argc, options, error);
-	err = control_open(&control, error);
-	if (!err) {
-		err = umount_all(control, options, error);
-		control_close(control);
+	if (options->json) {
+		told = cJSON_CreateArray();
+		if (!told)
+			return error_set(error, -ENOMEM, "out of memory");
 	}
-	return err;
+	err = options->all ? umount_all(options, told, error) :
+			     umount_named(argv, argc, options, told, error);
+	if (err == EXIT_USAGE) {	/* nothing was tried */
+		cJSON_Delete(told);
+		return err;
+	}
+	printed = told ? json_print(told, false) : 0;
+	return err ? err : printed;
 }
 
 const struct command command_umount = {
