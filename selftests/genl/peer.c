@@ -44,7 +44,8 @@
  *   sh COMMAND | spawn COMMAND        run it; in the background
  *   wait STATUS                       of the oldest spawned; "any" for whatever, "fail" for not 0
  *   poke A OFFSET LENGTH BYTE | peek  write into an area, or compare; area "served" is what serve has
- *   fail N                            the N-th allocation of each command that is sent fails; 0: none
+ *   fail N                            the N-th allocation of each command that is sent fails; what is
+ *                                     refused for that is sent again; 0: none fails
  *   set index N | set generation N | limit memlock SIZE | nocap N | show
  */
 #include <ctype.h>
@@ -476,6 +477,7 @@ static void fail_arm(unsigned int nth)
 	if (got > 0) {
 		word[got] = '\0';
 		failures += atoi(word) == 0;
+		printf("#    %ld allocations\n", (long)fail_nth - atoi(word));
 	}
 	snprintf(word, sizeof(word), "%u", nth);
 	if (fail_fd < 0 || pwrite(fail_fd, word, strlen(word), 0) < 0)
@@ -495,9 +497,11 @@ static int transact(struct peer_socket *s, struct out *out,
 	int err;
 
 	text[0] = '\0';
-	fail_arm(s == look ? 0 : fail_nth);
+	if (s != look)
+		fail_arm(fail_nth);
 	err = send(s->fd, out->nlh, out->nlh->nlmsg_len, 0) < 0 ? -errno : 0;
-	fail_arm(0);
+	if (s != look)
+		fail_arm(0);
 	if (err) {
 		free(out->nlh);
 		snprintf(text, sizeof(text), "send: %s", strerror(-err));
@@ -996,14 +1000,11 @@ static const struct attr *command_attrs(int cmd)
 									  device_attrs;
 }
 
-/* words[0] is the command. */
-static int do_send(struct peer_socket *s, char **words)
+static int send_words(struct peer_socket *s, int cmd, char **words)
 {
-	int cmd = command_find(words[0]);
 	const struct attr *table = command_attrs(cmd);
 	struct facts facts = { 0 };
 	struct out out;
-	int err;
 
 	out_begin(&out, family, (uint8_t)cmd,
 		  !strcmp(words[0], "dump") ? NLM_F_DUMP : NLM_F_ACK);
@@ -1023,7 +1024,38 @@ static int do_send(struct peer_socket *s, char **words)
 			put_word(&out, table, copy);
 		free(copy);
 	}
-	err = transact(s, &out, made_reply, &facts);
+	return transact(s, &out, made_reply, &facts);
+}
+
+/*
+ * With one allocation that fails. What was refused for that has changed nothing, and is sent once
+ * more without: so each command of a script comes to its own allocation of this number.
+ */
+static int send_failing(struct peer_socket *s, int cmd, char **words)
+{
+	const unsigned int nth = fail_nth;
+	struct facts before, after;
+	int err;
+
+	facts_get(&before);
+	err = send_words(s, cmd, words);
+	if (err != -ENOMEM && err != -ENOBUFS)
+		return err;
+	printf("#    %s: %s\n", strerrorname_np(-err), text);
+	facts_get(&after);
+	facts_compare(&before, &after);
+	fail_nth = 0;
+	err = send_words(s, cmd, words);
+	fail_nth = nth;
+	return err;
+}
+
+/* words[0] is the command. */
+static int do_send(struct peer_socket *s, char **words)
+{
+	int cmd = command_find(words[0]);
+	int err = fail_nth ? send_failing(s, cmd, words) : send_words(s, cmd, words);
+
 	if (!err)
 		store_note(cmd, words + 1);
 	if (!err && cmd == R3MAP_CMD_QUEUE_BIND) {

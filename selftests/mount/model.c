@@ -23,6 +23,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define SECTOR	512u
@@ -157,12 +158,16 @@ static void op_read(struct worker *w, uint64_t offset, uint32_t length)
 
 static void op_write(struct worker *w, uint64_t offset, uint32_t length)
 {
+	struct iovec iov = { .iov_base = w->buffer, .iov_len = length };
+
 	for (uint32_t i = 0; i < length; i += 8) {
 		uint64_t word = next(w);
 
 		memcpy(w->buffer + i, &word, 8);
 	}
-	if (outcome("write", offset, pwrite(fd, w->buffer, length, (off_t)offset) == length)) {
+	/* some are to be on disk at once: FUA */
+	if (outcome("write", offset, pwritev2(fd, &iov, 1, (off_t)offset,
+					      next(w) % 4 ? 0 : RWF_DSYNC) == length)) {
 		memcpy(model + offset, w->buffer, length);
 		set_state(offset, length, KNOWN);
 	} else {

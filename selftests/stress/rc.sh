@@ -27,19 +27,29 @@ faults_init()
 	done
 }
 
-# faults_module PERCENT: so many of the allocations fail that anybody makes on the module's behalf:
-# with the module on the stack, in whatever task
+# faults_stack START END: only those that are asked for by code between these addresses, or by what it
+# calls, in whatever task. What a task does with /proc/self/fail-nth counts only these, too.
+faults_stack()
+{
+	local kind
+	[ -e $FAULTS/failslab/require-start ] || skip "this kernel cannot choose by the stack (CONFIG_FAULT_INJECTION_STACKTRACE_FILTER)"
+	for kind in failslab fail_page_alloc; do
+		echo "$1" >$FAULTS/$kind/require-start
+		echo "$2" >$FAULTS/$kind/require-end
+		echo 32 >$FAULTS/$kind/stacktrace-depth
+	done
+}
+
+# faults_module PERCENT [TIMES]: so many of the allocations fail that anybody makes on the module's
+# behalf: with the module on the stack
 faults_module()
 {
 	local kind start size
 	start=$(</sys/module/r3map/sections/.text)
 	size=$(awk '$1 == "r3map" { print $2 }' /proc/modules)
-	[ -e $FAULTS/failslab/require-start ] || skip "this kernel cannot choose by the stack (CONFIG_FAULT_INJECTION_STACKTRACE_FILTER)"
+	faults_stack "$(printf '0x%x' $((start)))" "$(printf '0x%x' $((start + size)))"
 	for kind in failslab fail_page_alloc; do
-		printf '0x%x\n' $((start)) >$FAULTS/$kind/require-start
-		printf '0x%x\n' $((start + size)) >$FAULTS/$kind/require-end
-		echo 32 >$FAULTS/$kind/stacktrace-depth
-		echo -1 >$FAULTS/$kind/times
+		echo "${2:--1}" >$FAULTS/$kind/times
 		echo "$1" >$FAULTS/$kind/probability
 	done
 }
