@@ -45,7 +45,7 @@ done; }
 	!?EOPNOTSUPP c cmd0
 	!?EOPNOTSUPP c cmd8
 	!?EOPNOTSUPP c cmd10
-	!?EOPNOTSUPP c cmd19
+	!?EOPNOTSUPP c cmd100
 	!?EOPNOTSUPP c cmd255
 	# of two that want nothing, or next to it, and that a dump of nothing answers as one of much
 	c features
@@ -110,7 +110,7 @@ done; }
 	!ERANGE c new size=1M depth=4097
 	!ERANGE c new size=1M transport=0
 	!ERANGE c new size=1M transport=3
-	!EINVAL c new size=1M flags=64
+	!EINVAL c new size=1M flags=128
 	!EINVAL c new size=1M flags=4294967295
 	!ERANGE c new size=1M timeout=0
 	!ERANGE c new size=1M timeout=86400001
@@ -210,7 +210,7 @@ done; }
 	!EINVAL c set size=513
 	!ERANGE c set size=9223372036854775808
 	!EINVAL c set flags=0x2a
-	!EINVAL c set flags=64
+	!EINVAL c set flags=128
 	!ERANGE c set timeout=0
 	!ERANGE c set park=86400001
 	!EINVAL c set queues=2
