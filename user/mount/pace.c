@@ -11,6 +11,8 @@
 #define GROW		(1.0 / 32)	/* of the window, in the time of a chunk */
 #define QUEUED_FEW	1.0		/* chunks in queues: below this the window grows */
 #define QUEUED_MANY	2.5		/* above it, for a whole round, it shrinks */
+#define LATE_PART	4u		/* of the path's time: it also grows as long as chunks are no later */
+#define LATE_MOST	(3 * SECOND / 1000)	/* ns, of that */
 #define START_AHEAD	2.5		/* at the start: times what came in the time of a chunk */
 #define RATE_BETTER	1.25		/* a round that is so much better is worth the next */
 #define ROUNDS_FLAT	2u		/* that are not, and the start is over */
@@ -51,6 +53,11 @@ uint32_t pace_window(const struct pace *pace)
 	return (uint32_t)pace->window;
 }
 
+struct pace_mark pace_asked(const struct pace *pace, uint64_t now)
+{
+	return (struct pace_mark) { .at = now, .arrived = pace->arrived };
+}
+
 /* The shortest time: of the period before this one and of this one, so that it follows a change. */
 static void base_note(struct pace *pace, uint64_t took, uint64_t now)
 {
@@ -70,8 +77,10 @@ static void base_note(struct pace *pace, uint64_t took, uint64_t now)
 /* As many as arrive in the shortest time, and those that may be queued. */
 static void start_over(struct pace *pace)
 {
+	double rate = pace->rate_now > pace->rate_best ? pace->rate_now : pace->rate_best;
+
 	pace->starting = false;
-	pace->window = pace->rate_best * (double)pace->base + QUEUED_FEW;
+	pace->window = rate * (double)pace->base + QUEUED_FEW;
 	pace->least = 0;
 }
 
@@ -95,10 +104,14 @@ static void round_over(struct pace *pace, uint64_t now)
 
 /* Once for each chunk: in the time of one, the window doubles, but not far ahead of the rate. */
 static void start_note(struct pace *pace, uint64_t asked, uint64_t took, uint64_t now,
-		       bool window_full)
+		       uint32_t beside, bool window_full)
 {
-	double ahead = START_AHEAD * pace->rate_best * (double)pace->base;
+	double ahead;
 
+	/* The rate of this moment: that of the last round is already half of it. */
+	if (beside / (double)took > pace->rate_now)
+		pace->rate_now = beside / (double)took;
+	ahead = START_AHEAD * pace->rate_now * (double)pace->base;
 	pace->round_arrived++;
 	if (!pace->round_least || took < pace->round_least)
 		pace->round_least = took;
@@ -115,6 +128,27 @@ static double queued(const struct pace *pace, uint64_t took)
 }
 
 /*
+ * What a chunk may be late without a queue: both ends have other work for their processors, and a window
+ * that counts that as a queue leaves the path empty whenever it happens.
+ */
+static uint64_t late(const struct pace *pace)
+{
+	uint64_t part = pace->base / LATE_PART;
+
+	return part < LATE_MOST ? part : LATE_MOST;
+}
+
+static bool is_few(const struct pace *pace, uint64_t took)
+{
+	return queued(pace, took) < QUEUED_FEW || took - pace->base < late(pace);
+}
+
+static bool is_many(const struct pace *pace, uint64_t took)
+{
+	return queued(pace, took) > QUEUED_MANY && took - pace->base > 2 * late(pace);
+}
+
+/*
  * Once for each chunk: in the time of one, the window grows by a small part, or shrinks by one. What made one
  * chunk late may be anything, what makes all of a round late is a queue.
  */
@@ -123,10 +157,9 @@ static void steady_note(struct pace *pace, uint64_t asked, uint64_t took, uint64
 {
 	if (!pace->round_least || took < pace->round_least)
 		pace->round_least = took;
-	if (pace->least && queued(pace, pace->least) > QUEUED_MANY &&
-	    queued(pace, pace->round_least) > QUEUED_MANY)
+	if (pace->least && is_many(pace, pace->least) && is_many(pace, pace->round_least))
 		pace->window -= 1.0 / pace->window;
-	else if (queued(pace, took) < QUEUED_FEW && window_full)
+	else if (is_few(pace, took) && window_full)
 		pace->window += GROW + 1.0 / pace->window;
 	if (asked >= pace->round && now > pace->round) {
 		pace->least = pace->round_least;
@@ -135,13 +168,14 @@ static void steady_note(struct pace *pace, uint64_t asked, uint64_t took, uint64
 	}
 }
 
-void pace_arrived(struct pace *pace, uint64_t asked, uint64_t now, bool window_full)
+void pace_arrived(struct pace *pace, const struct pace_mark *mark, uint64_t now, bool window_full)
 {
-	uint64_t took = now > asked ? now - asked : 1;
+	uint64_t asked = mark->at, took = now > asked ? now - asked : 1;
+	uint32_t beside = ++pace->arrived - mark->arrived;
 
 	base_note(pace, took, now);
 	if (pace->starting)
-		start_note(pace, asked, took, now, window_full);
+		start_note(pace, asked, took, now, beside, window_full);
 	else
 		steady_note(pace, asked, took, now, window_full);
 	if (pace->window > pace->most)

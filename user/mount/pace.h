@@ -9,7 +9,8 @@
  *
  * Then by delay, as TCP Vegas does it (Brakmo, O'Malley, Peterson: TCP Vegas, SIGCOMM 1994): from the
  * shortest time that a chunk took lately, and the time that it takes now, follows how many of those
- * on their way are queued. A rate limit, if there is one, is a bucket of bytes.
+ * on their way are queued. Some ms of a longer path may be queued: so late are chunks for other reasons, and
+ * a window that gives way to that leaves the path empty. A rate limit, if there is one, is a bucket of bytes.
  *
  * Belongs to one thread. Nothing here waits or fails.
  */
@@ -27,7 +28,9 @@ struct pace {
 	uint32_t round_arrived;		/* chunks */
 	uint64_t round_least;		/* ns: the shortest time in it; 0: none */
 	uint64_t least;			/* ns: and in the one before; 0: there was none, or it started */
-	double rate_best;		/* chunks a ns, of the best round of the start */
+	uint32_t arrived;		/* chunks, in all */
+	double rate_now;		/* chunks a ns, of the best time that one was on its way, at the start */
+	double rate_best;		/* and of the best round of the start */
 	unsigned int rounds_flat;	/* that were hardly better, one after the other */
 	uint64_t base;			/* ns: the shortest of this and the last period; 0: unknown */
 	uint64_t base_next;		/* ns: the shortest of this period */
@@ -38,6 +41,12 @@ struct pace {
 	uint64_t filled;		/* ns: when the bucket was filled last */
 };
 
+/* When a chunk was asked for. */
+struct pace_mark {
+	uint64_t at;			/* ns, CLOCK_MONOTONIC */
+	uint32_t arrived;		/* chunks, by then */
+};
+
 void pace_init(struct pace *pace, uint32_t most, uint64_t rate, uint64_t now);
 /* Another rate, from now on; what was asked for beyond the old one is still owed. */
 void pace_set_rate(struct pace *pace, uint64_t rate, uint64_t now);
@@ -45,8 +54,10 @@ void pace_set_rate(struct pace *pace, uint64_t rate, uint64_t now);
 void pace_begin(struct pace *pace, uint64_t now);
 /* How many chunks may be on their way. */
 uint32_t pace_window(const struct pace *pace);
-/* A chunk has come that was asked for at @asked; as many as the window allows were on their way. */
-void pace_arrived(struct pace *pace, uint64_t asked, uint64_t now, bool window_full);
+/* A chunk is asked for. */
+struct pace_mark pace_asked(const struct pace *pace, uint64_t now);
+/* It has come; @window_full: as many as the window allows were on their way. */
+void pace_arrived(struct pace *pace, const struct pace_mark *mark, uint64_t now, bool window_full);
 
 /* 0: bytes may be asked for. Otherwise when (ns, CLOCK_MONOTONIC). */
 uint64_t pace_wait(struct pace *pace, uint64_t now);

@@ -47,7 +47,7 @@ struct pull_worker {
 	struct backend_io io;
 	struct pull *pull;
 	struct pull_worker *next;	/* free ones */
-	uint64_t asked;			/* ns */
+	struct pace_mark asked;
 	uint64_t claimed;		/* ns */
 };
 
@@ -60,6 +60,7 @@ struct pull {
 	struct pull_worker *workers;
 	struct pull_worker *free;
 	unsigned int busy;		/* workers that are not free */
+	bool full;			/* as many as the pace allows, when it last could have begun more */
 
 	struct order *order;
 	struct pace pace;
@@ -178,8 +179,7 @@ static void worker_done(struct backend_io *io, int error)
 	struct pull_worker *worker = (struct pull_worker *)io;	/* its first member */
 	struct pull *pull = worker->pull;
 
-	pace_arrived(&pull->pace, worker->asked, loop_now(),
-		     pull->busy >= pace_window(&pull->pace));
+	pace_arrived(&pull->pace, &worker->asked, loop_now(), pull->full);
 	worker->next = pull->free;
 	pull->free = worker;
 	pull->busy--;
@@ -207,7 +207,7 @@ static void pull_read(struct pull *pull, uint64_t offset, uint32_t length)
 		return pull_failed(pull, "make room in the store for", offset, length, err);
 	pull->free = worker->next;
 	pull->busy++;
-	worker->asked = loop_now();
+	worker->asked = pace_asked(&pull->pace, loop_now());
 	worker->claimed = pull->claimed_at;
 	pace_spend(&pull->pace, length);
 	worker->io.op = BACKEND_READ;
@@ -363,7 +363,8 @@ static bool pull_step(struct pull *pull)
 	if (pull->piece.offset < pull->piece.end) {
 		window = pace_window(&pull->pace);
 		if (!pull->piece.zero) {
-			if (pull->busy >= window)
+			pull->full = pull->busy >= window;
+			if (pull->full)
 				return false;
 			wait = pace_wait(&pull->pace, loop_now());
 			if (wait) {
