@@ -13,7 +13,8 @@
  *	many:COUNT:OFFSET	COUNT readers of one place at once, past the page cache
  *	pause:MS		nothing, for so long
  *
- * For each task there is a line: its name and how long it took; for "some" there is one more for each of
+ * For each task there is a line: its name and how long it took, until the last byte was there: "all" does not
+ * count close(), which takes the page cache of the device away. For "some" there is one more for each of
  * its reads. Before them is "ready" and when the device was: the command has written a line, and the device has a
  * size. The command is left running if it stays. Must not poll while the command works: on one
  * processor it would take the time that it measures.
@@ -30,6 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,6 +40,8 @@
 #define PIECE		(1u << 20)	/* of one read of "all" */
 #define READERS		4u		/* of "some" */
 #define MANY_MOST	1024u
+#define ATTACH_MOST	60000.0		/* ms */
+#define ATTACH_OFTEN	1000.0		/* ms, for which it is looked at often */
 
 static const char *device;
 
@@ -81,13 +85,26 @@ static void *block_new(size_t size)
 	return block;
 }
 
-/* Starts @command, and waits until the device is there. */
+/* It will not come: what the command said, and how it ended if it has, are the reason. */
+static void attach_failed(const char *said, bool ended, int status)
+{
+	fprintf(stderr, "region-clock: %s: it does not come; the command %s %d and said: %s\n", device,
+		ended ? "has ended with" : "still runs after ms", ended ? status : (int)ATTACH_MOST, said);
+	exit(1);
+}
+
+/*
+ * Starts @command, and waits until the device is there. The clock may jump, by seconds, while the host is
+ * slow to read a file: a bound is there for what never comes only, and is not counted in looks, which take
+ * no time then.
+ */
 static void attach(char **command, double start)
 {
 	posix_spawn_file_actions_t actions;
 	uint64_t size = 0;
-	char line[256];
-	int out[2], fd;
+	char line[256] = "";
+	bool ended = false;
+	int out[2], fd, status = 0;
 	pid_t pid;
 
 	if (pipe2(out, O_CLOEXEC) || posix_spawn_file_actions_init(&actions) ||
@@ -97,9 +114,9 @@ static void attach(char **command, double start)
 	if (errno)
 		die(command[0]);
 	close(out[1]);
-	if (read(out[0], line, sizeof(line)) < 0)
+	if (read(out[0], line, sizeof(line) - 1) < 0)
 		die("read of what the command says");
-	for (unsigned int tries = 0; !size; tries++) {
+	for (;;) {
 		fd = open(device, O_RDONLY | O_CLOEXEC);
 		if (fd >= 0) {
 			if (ioctl(fd, BLKGETSIZE64, &size))
@@ -108,9 +125,10 @@ static void attach(char **command, double start)
 		}
 		if (size)
 			break;
-		if (tries == 100000)
-			die("it does not come");
-		pause_ms(0.1);
+		ended = ended || waitpid(pid, &status, WNOHANG) == pid;
+		if ((ended && status) || now_ms() - start > ATTACH_MOST)
+			attach_failed(line, ended, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+		pause_ms(now_ms() - start < ATTACH_OFTEN ? 0.1 : 10);
 	}
 	printf("ready %.3f\n", now_ms() - start);
 }
@@ -135,18 +153,22 @@ static void task_first(uint64_t offset)
 	free(block);
 }
 
-static void task_all(void)
+/* Returns when the last byte was there. */
+static double task_all(void)
 {
 	int fd = open_device(0);
 	void *piece = block_new(PIECE);
+	double end;
 	ssize_t got;
 
 	while ((got = read(fd, piece, PIECE)) > 0)
 		;
 	if (got)
 		die("read");
+	end = now_ms();
 	close(fd);
 	free(piece);
+	return end;
 }
 
 /* --- several readers -------------------------------------------------------------------------- */
@@ -222,13 +244,13 @@ static void task(const char *spec)
 {
 	char name[16] = "";
 	uint64_t a = 0, b = 0, c = 0;
-	double start = now_ms();
+	double start = now_ms(), end = 0;
 
 	sscanf(spec, "%15[a-z]:%" SCNu64 ":%" SCNu64 ":%" SCNu64, name, &a, &b, &c);
 	if (!strcmp(name, "first")) {
 		task_first(a);
 	} else if (!strcmp(name, "all")) {
-		task_all();
+		end = task_all();
 	} else if (!strcmp(name, "some")) {
 		task_reads(READERS, (unsigned int)a, b, c, true);
 	} else if (!strcmp(name, "many")) {
@@ -239,7 +261,7 @@ static void task(const char *spec)
 		errno = EINVAL;
 		die(spec);
 	}
-	printf("%s %.3f\n", name, now_ms() - start);
+	printf("%s %.3f\n", name, (end > 0 ? end : now_ms()) - start);
 }
 
 int main(int argc, char **argv)
