@@ -13,10 +13,10 @@
 #define QUEUED_MANY	2.5		/* above it, for a whole round, it shrinks */
 #define LATE_PART	4u		/* of the path's time: it also grows as long as chunks are no later */
 #define LATE_MOST	(3 * SECOND / 1000)	/* ns, of that */
-#define START_AHEAD	2.5		/* at the start: times what came in the time of a chunk */
+#define START_AHEAD	2.0		/* at the start: times what came in the time of a chunk */
 #define RATE_BETTER	1.25		/* a round that is so much better is worth the next */
 #define ROUNDS_FLAT	2u		/* that are not, and the start is over */
-#define ROUND_QUEUED	1.05		/* or one of them, if even its first chunk took so long */
+#define ROUND_QUEUED	1.05		/* after one, if even its first chunk took so long, it waits */
 
 void pace_init(struct pace *pace, uint32_t most, uint64_t rate, uint64_t now)
 {
@@ -89,12 +89,14 @@ static void round_over(struct pace *pace, uint64_t now)
 {
 	double rate = pace->round_arrived / (double)(now - pace->round);
 
-	if (rate >= RATE_BETTER * pace->rate_best) {
+	/* That chunks are late may be a queue, or TCP, which is still at its start. The next round tells. */
+	pace->holds = false;
+	if (rate >= RATE_BETTER * pace->rate_best)
 		pace->rounds_flat = 0;
-	} else if (++pace->rounds_flat == ROUNDS_FLAT ||
-		   (double)pace->round_least > ROUND_QUEUED * (double)pace->base) {
+	else if (++pace->rounds_flat == ROUNDS_FLAT)
 		start_over(pace);
-	}
+	else
+		pace->holds = (double)pace->round_least > ROUND_QUEUED * (double)pace->base;
 	if (rate > pace->rate_best)
 		pace->rate_best = rate;
 	pace->round = now;
@@ -115,7 +117,7 @@ static void start_note(struct pace *pace, uint64_t asked, uint64_t took, uint64_
 	pace->round_arrived++;
 	if (!pace->round_least || took < pace->round_least)
 		pace->round_least = took;
-	if (window_full && pace->window < WINDOW_FIRST + ahead)
+	if (window_full && !pace->holds && pace->window < WINDOW_FIRST + ahead)
 		pace->window += 1.0;
 	if (asked >= pace->round && now > pace->round)
 		round_over(pace, now);

@@ -32,6 +32,7 @@ struct pace {
 	double rate_now;		/* chunks a ns, of the best time that one was on its way, at the start */
 	double rate_best;		/* and of the best round of the start */
 	unsigned int rounds_flat;	/* that were hardly better, one after the other */
+	bool holds;			/* the window does not grow in this round */
 	uint64_t base;			/* ns: the shortest of this and the last period; 0: unknown */
 	uint64_t base_next;		/* ns: the shortest of this period */
 	uint64_t period_end;		/* ns, CLOCK_MONOTONIC */
