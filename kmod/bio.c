@@ -66,8 +66,12 @@ void r3map_bio_submit(struct bio *bio)
 		return;
 	request = r3map_request_new(dev, bio);
 	if (unlikely(!request)) {
-		if (r3map_bio_writes(bio))
+		if (r3map_bio_writes(bio)) {
+			/* A part of it may be in the store. */
+			r3map_epochs_mark(&dev->epochs, bio->bi_iter.bi_sector << SECTOR_SHIFT,
+					  bio->bi_iter.bi_size);
 			r3map_hold_leave(&dev->held);
+		}
 		bio_refuse(queue, bio, BLK_STS_AGAIN);
 		return;
 	}

@@ -33,8 +33,12 @@ static struct r3map_epoch *epoch_new(u64 size, u32 grain)
 	if (!epoch)
 		return NULL;
 	epoch->shift = ilog2(grain);
-	while ((nr = ((size - 1) >> epoch->shift) + 1) > EPOCH_GRAINS)
+	while ((nr = ((size - 1) >> epoch->shift) + 1) > EPOCH_GRAINS && epoch->shift < 31)
 		epoch->shift++;
+	if (nr > R3MAP_MAX_CHUNKS) {
+		kfree(epoch);
+		return NULL;
+	}
 	epoch->nr = nr;
 	epoch->dirty = kvcalloc(BITS_TO_LONGS(epoch->nr), sizeof(long), GFP_NOIO);
 	if (!epoch->dirty) {

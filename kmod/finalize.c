@@ -54,7 +54,7 @@ static void final_put(struct r3map_finalize *final, unsigned int from)
 		put_device(&final->devices[--final->nr]->bd_device);
 }
 
-/* Writes back and freezes everything, partitions first; what is frozen is remembered. */
+/* Writes back and freezes the disk and its partitions; what is frozen is remembered. */
 static int final_freeze_all(struct r3map_device *dev)
 {
 	struct r3map_finalize *final = &dev->final;
@@ -89,10 +89,16 @@ static void final_thaw(struct work_struct *work)
 	struct r3map_finalize *final = container_of(work, struct r3map_finalize, thaw);
 	struct r3map_device *dev = container_of(final, struct r3map_device, final);
 
+	bool relaxed = false;
+
 	final_thaw_all(final);
-	if (r3map_hold_level(&dev->held) == R3MAP_HOLD_NONE)
-		r3map_hold_relax(&dev->held);
 	mutex_lock(&dev->lock);
+	while (!relaxed && r3map_hold_level(&dev->held) == R3MAP_HOLD_NONE) {
+		mutex_unlock(&dev->lock);
+		r3map_hold_relax(&dev->held);
+		relaxed = true;
+		mutex_lock(&dev->lock);
+	}
 	final_set_stage(dev, R3MAP_FINAL_IDLE);
 	mutex_unlock(&dev->lock);
 	r3map_device_put(dev);	/* of r3map_finalize_begin() */
@@ -154,6 +160,7 @@ static void final_freeze(struct work_struct *work)
 	} else if (drained) {
 		final->drained = ktime_get_ns();
 		final_set_stage(dev, R3MAP_FINAL_DONE);
+		final->until = jiffies + msecs_to_jiffies(final->hold_time);
 		if (final->hold_time)
 			mod_delayed_work(r3map_workqueue, &final->late,
 					 msecs_to_jiffies(final->hold_time));
@@ -171,6 +178,7 @@ static void final_late(struct work_struct *work)
 	struct r3map_finalize *final = container_of(to_delayed_work(work), struct r3map_finalize,
 						    late);
 	struct r3map_device *dev = container_of(final, struct r3map_device, final);
+	long left;
 
 	mutex_lock(&dev->lock);
 	switch (final->stage) {
@@ -184,6 +192,14 @@ static void final_late(struct work_struct *work)
 		r3map_event_send_finalized(dev, ETIMEDOUT);
 		break;
 	case R3MAP_FINAL_DONE:
+		/* This may be the deadline's, which the end of draining was just before. */
+		if (!final->hold_time)
+			break;
+		left = final->until - jiffies;
+		if (left > 0) {
+			mod_delayed_work(r3map_workqueue, &final->late, left);
+			break;
+		}
 		r3map_hold_fail(&dev->held);
 		final_begin_thaw(dev);
 		break;

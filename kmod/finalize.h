@@ -40,6 +40,7 @@ struct r3map_finalize {
 	u32 hold_time;			/* ms that writes are held once it is DONE; 0: no bound */
 	bool retired;			/* for good */
 	unsigned long deadline;		/* jiffies */
+	unsigned long until;		/* jiffies: when HOLD_TIME is over; stage DONE */
 	u64 begun, frozen, held, drained;	/* CLOCK_MONOTONIC ns, of the last FINALIZE */
 
 	/* The work items' own, one after the other; there is one from FREEZING to IDLE. */

@@ -55,6 +55,8 @@ static const struct opt leech_opts[] = {
 	{ OPT_FLAG, "progress", 0, L(mount.progress), .help = "show how far the pull is" },
 	{ OPT_U32, "index", 'i', L(mount.index), .value = "N", .max = INT32_MAX,
 	  .help = "make /dev/r3mapN (default: the lowest free number)" },
+	{ OPT_STRING, "recover", 0, L(mount.recover), .value = "DEVICE",
+	  .help = "take over DEVICE, whose helper is gone" },
 	{ OPT_TIME, "park", 0, L(mount.park), .value = "TIME", .max = R3MAP_MAX_TIMEOUT,
 	  .help = "when the helper dies, requests wait so long for another (default: 60s)" },
 	{ OPT_TIME, "timeout", 't', L(mount.timeout), .value = "TIME", .min = 10,
@@ -79,6 +81,16 @@ static int leech_run(const void *settings, int argc, char **argv, struct error *
 		error_set(error, -EINVAL, "--progress has nobody to show it to with --daemon: see r3map show --watch");
 		return EXIT_USAGE;
 	}
+	if (s.mount.recover && s.mount.store) {
+		error_set(error, -EINVAL, "--store and --recover exclude each other: a device keeps its store");
+		return EXIT_USAGE;
+	}
+	if (s.mount.recover && s.mount.index != MOUNT_AUTO) {
+		error_set(error, -EINVAL, "--index and --recover exclude each other: a device keeps its number");
+		return EXIT_USAGE;
+	}
+	if (s.mount.recover && device_index(s.mount.recover, &(uint32_t){ 0 }, error))
+		return EXIT_USAGE;
 	if (stop_check(&s.leech.stop, error))
 		return EXIT_USAGE;
 	s.mount.managed = true;

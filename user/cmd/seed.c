@@ -9,6 +9,7 @@
 #include "migrate/seed.h"
 #include "mount/mount.h"
 #include "nbd/protocol.h"
+#include "nl/device.h"
 
 struct seed_settings {
 	struct mount_options mount;
@@ -66,6 +67,8 @@ static const struct opt seed_opts[] = {
 	  .help = "when the region was given away, writes wait so long for the leecher's word, then fail (default: 60s)" },
 	{ OPT_U32, "index", 'i', S(mount.index), .value = "N", .max = INT32_MAX,
 	  .help = "make /dev/r3mapN (default: the lowest free number)" },
+	{ OPT_STRING, "recover", 0, S(mount.recover), .value = "DEVICE",
+	  .help = "take over DEVICE, whose helper is gone" },
 	{ OPT_TIME, "park", 0, S(mount.park), .value = "TIME", .max = R3MAP_MAX_TIMEOUT,
 	  .help = "when the helper dies, requests wait so long for another (default: 60s)" },
 	{ OPT_TIME, "timeout", 't', S(mount.timeout), .value = "TIME", .min = 10,
@@ -83,7 +86,7 @@ static const struct opt seed_opts[] = {
 	{ OPT_FLAG, "tls-verify-peer", 0, S(seed.serve.tls_verify_peer),
 	  .help = "leechers need a certificate of the CA" },
 	{ OPT_LIST, "tls-allow", 0, S(seed.serve.tls_allow), .value = "SUBJECT",
-	  .help = "only leechers whose certificate has this subject; may be repeated" },
+	  .help = "only leechers whose certificate has this subject" },
 	{ OPT_FLAG, "no-mlock", 0, .clear = true, S(mount.lock),
 	  .help = "do not lock the helper's memory; then do not swap to the device" },
 	{ OPT_END },
@@ -102,6 +105,12 @@ static int seed_run(const void *settings, int argc, char **argv, struct error *e
 		error_set(error, -EINVAL, "--log is for --daemon; redirect stderr instead");
 		return EXIT_USAGE;
 	}
+	if (s.mount.recover && s.mount.index != MOUNT_AUTO) {
+		error_set(error, -EINVAL, "--index and --recover exclude each other: a device keeps its number");
+		return EXIT_USAGE;
+	}
+	if (s.mount.recover && device_index(s.mount.recover, &(uint32_t){ 0 }, error))
+		return EXIT_USAGE;
 	if (stop_check(&s.seed.stop, error))
 		return EXIT_USAGE;
 	s.mount.seed = &s.seed;

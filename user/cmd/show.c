@@ -20,6 +20,7 @@
 #include "nl/device.h"
 #include "nl/latency.h"
 #include "show/latency.h"
+#include "show/migration.h"
 #include "show/picture.h"
 
 #define SHOW_TIMEOUT	10000	/* ms for a helper that is to tell about itself */
@@ -167,12 +168,12 @@ static cJSON *helper_ask(const char *disk, struct error *error)
 	return object;
 }
 
-/* The same of a device that the module knows; NULL if there is nothing to be had. */
+/* The same of a device that the module knows; NULL if there is nothing to be had, as of a direct mount. */
 static cJSON *helper_of(const struct device *d)
 {
 	char disk[16];
 
-	if (!(d->present & DEVICE_HAS(CHUNK)) || d->state != R3MAP_STATE_LIVE)
+	if (d->state != R3MAP_STATE_LIVE)
 		return NULL;
 	snprintf(disk, sizeof(disk), "r3map%" PRIu32, d->index);
 	return helper_ask(disk, &(struct error){ 0 });
@@ -264,6 +265,7 @@ static int show_text(const struct device *d, const cJSON *helper)
 	printf("  size         %s (%" PRIu64 " bytes)\n", size_format(d->size, a), d->size);
 	show_state(d);
 	show_hold(d);
+	migration_print(helper, d->size);
 	if (d->present & DEVICE_HAS(CHUNK))
 		show_managed(d, helper);
 	show_flags(d);

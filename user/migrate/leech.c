@@ -102,6 +102,9 @@ struct leech {
 	uint32_t received;		/* TAKEs that have been answered as a whole */
 	uint64_t progressed;		/* ns */
 	bool released;			/* bios are let go */
+	bool final;			/* the seeder has given the region away, to this session */
+	bool committed;			/* and knows that it is in use here */
+	bool alone;			/* without a control link from now on */
 };
 
 static bool leech_stopped(const struct leech *l)
@@ -114,6 +117,16 @@ static void leech_set_phase(struct leech *l, enum leech_phase phase)
 	pthread_mutex_lock(&l->lock);
 	l->phase = phase;
 	pthread_mutex_unlock(&l->lock);
+}
+
+static enum leech_phase leech_phase(struct leech *l)
+{
+	enum leech_phase phase;
+
+	pthread_mutex_lock(&l->lock);
+	phase = l->phase;
+	pthread_mutex_unlock(&l->lock);
+	return phase;
 }
 
 /* Sleeps, unless it is to end. */
@@ -132,13 +145,14 @@ static void leech_lose(struct leech *l)
 	l->linked = false;
 }
 
-/* One try. */
-static int leech_dial(struct leech *l, bool *final, struct error *error)
+/* One try. *@again: another one may go better. */
+static int leech_dial(struct leech *l, bool *again, struct error *error)
 {
 	struct migrate_message m = { .type = MIGRATE_TRACK };
 	int err;
 
 	err = link_open(&l->link, &l->uri, l->credentials, loop_now() + ANSWER, error);
+	*again = link_may_open(err);
 	if (err)
 		return err;
 	m.track = (struct migrate_track) { .session = l->session, .received = l->received };
@@ -147,29 +161,30 @@ static int leech_dial(struct leech *l, bool *final, struct error *error)
 		err = error_set(error, -ESTALE, "the region of the seeder has %" PRIu64 " bytes, this device has %" PRIu64,
 				m.tracked.size, l->managed->size);
 	if (err) {
+		*again = l->link.lost;
 		link_close(&l->link);
 		return err;
 	}
 	l->linked = true;
 	l->session = m.tracked.session;
-	*final = m.tracked.final;
+	l->final = m.tracked.final;
 	return 0;
 }
 
-/* The session that was lost, or the first one. *@final: the seeder has given the region away. */
-static int leech_connect(struct leech *l, bool *final, struct error *error)
+/* The session that was lost, or the first one. */
+static int leech_connect(struct leech *l, struct error *error)
 {
 	uint64_t until = loop_now() + RECONNECT, pause = 50 * MS;
-	bool told = false;
+	bool told = false, again;
 	int err;
 
 	for (;;) {
 		*error = (struct error) { 0 };
-		err = leech_dial(l, final, error);
+		err = leech_dial(l, &again, error);
 		if (!err || leech_stopped(l))
 			return leech_stopped(l) ? -ECANCELED : err;
 		/* A connection that was cut may still look well to the seeder. */
-		if ((!link_is_lost(err) && err != -EBUSY) || !l->session || loop_now() > until)
+		if ((!again && err != -EBUSY) || !l->session || loop_now() > until)
 			return err;
 		if (!told)
 			log_warn("%s; looking for it for %llu s", error->text, RECONNECT / MS / 1000);
@@ -183,29 +198,45 @@ static int leech_connect(struct leech *l, bool *final, struct error *error)
 static int leech_ask(struct leech *l, const struct migrate_message *question,
 		     struct migrate_message *answer, enum migrate_type type, struct error *error)
 {
-	bool final;
 	int err;
 
 	for (;;) {
 		*answer = *question;
 		err = l->linked ? link_ask(&l->link, answer, type, loop_now() + ANSWER, error) : -EPIPE;
-		if (!err || !link_is_lost(err) || leech_stopped(l))
+		if (!err || leech_stopped(l) || (l->linked && !l->link.lost))
 			return err;
 		leech_lose(l);
-		err = leech_connect(l, &final, error);
+		err = leech_connect(l, error);
 		if (err)
 			return err;
 	}
+}
+
+/* Until it has, somebody there may take the region back. */
+static int leech_commit(struct leech *l, struct error *error)
+{
+	const struct migrate_message m = { .type = MIGRATE_COMMIT };
+	struct migrate_message answer;
+	int err = 0;
+
+	if (l->released && !l->committed)
+		err = leech_ask(l, &m, &answer, MIGRATE_OK, error);
+	l->committed = l->released && !err;
+	return err;
 }
 
 /* A sign of life, and how far it is. */
 static int leech_progress(struct leech *l, uint64_t local, struct error *error)
 {
 	struct migrate_message m = { .type = MIGRATE_PROGRESS }, answer;
+	int err;
 
-	if (loop_now() - l->progressed < PROGRESS)
+	if (!l->session || l->alone || loop_now() - l->progressed < PROGRESS)
 		return 0;
 	l->progressed = loop_now();
+	err = leech_commit(l, error);
+	if (err)
+		return err;
 	m.progress = (struct migrate_progress) { .local = local, .round = l->round };
 	return leech_ask(l, &m, &answer, MIGRATE_OK, error);
 }
@@ -244,7 +275,6 @@ static int leech_take(struct leech *l, struct epoch_extents *extents, struct err
 {
 	struct migrate_message m = { .type = MIGRATE_TAKE };
 	uint64_t begun;
-	bool final;
 	int err;
 
 	for (;;) {
@@ -256,10 +286,10 @@ static int leech_take(struct leech *l, struct epoch_extents *extents, struct err
 			err = link_receive_extents(&l->link, extents, begun + ANSWER, error);
 		if (!err)
 			break;
-		if (!link_is_lost(err) || leech_stopped(l))
+		if (leech_stopped(l) || (l->linked && !l->link.lost))
 			return err;
 		leech_lose(l);
-		err = leech_connect(l, &final, error);
+		err = leech_connect(l, error);
 		if (err)
 			return err;
 	}
@@ -293,6 +323,13 @@ static bool leech_wants(struct leech *l, uint64_t bytes, uint64_t before)
 	return bytes >= before / 2;
 }
 
+static int leech_rest_pull(struct leech *l, struct error *error)
+{
+	if (managed_rest(l->managed, ANSWER / MS))
+		return 0;
+	return error_set(error, -ETIMEDOUT, "the pull does not come to rest");
+}
+
 static int leech_follow(struct leech *l, struct error *error)
 {
 	struct epoch_extents extents = { 0 };
@@ -315,7 +352,10 @@ static int leech_follow(struct leech *l, struct error *error)
 		}
 		if (atomic_load(&l->asked))
 			break;
-		err = leech_take(l, &extents, error);
+		/* All is local, but the pull may still be going through it, with what it was told before. */
+		err = leech_rest_pull(l, error);
+		if (!err)
+			err = leech_take(l, &extents, error);
 		if (err)
 			break;
 		pthread_mutex_lock(&l->lock);
@@ -329,8 +369,8 @@ static int leech_follow(struct leech *l, struct error *error)
 					  error);
 			if (err)
 				break;
-			managed_again(l->managed);
 		}
+		managed_again(l->managed);
 		if (leech_wants(l, extents.bytes, before)) {
 			/* What has just been told is here before anybody stops. */
 			err = leech_wait_local(l, &early, error);
@@ -352,7 +392,8 @@ static int leech_rest(struct leech *l, struct error *error)
 	bool busy = false;
 	int err = extents ? 0 : error_set(error, -ENOMEM, "out of memory");
 
-	managed_rest(l->managed);
+	if (!err)
+		err = leech_rest_pull(l, error);
 	while (!err && offset < l->managed->size) {
 		err = chunks_get(&l->chunks, offset, extents, error);
 		for (unsigned int i = 0; !err && i < extents->count; i++)
@@ -397,26 +438,40 @@ static int finalize_ask(struct leech *l, struct leech_final *f, struct error *er
 	f->told = loop_now();
 	err = link_receive_extents(&l->link, &f->extents, f->told + ANSWER, error);
 	f->received = loop_now();
+	/* It is ours: whatever went wrong, it is asked for once more. */
+	if (err)
+		l->link.lost = true;
 	return err;
 }
 
 /* Until it is known: the region is ours, or it is not. */
 static int finalize_get(struct leech *l, struct leech_final *f, struct error *error)
 {
-	bool final;
 	int err;
 
 	for (;;) {
 		err = l->linked ? finalize_ask(l, f, error) : -EPIPE;
-		if (!err || !link_is_lost(err) || leech_stopped(l))
+		if (!err || leech_stopped(l) || (l->linked && !l->link.lost))
 			return err;
 		leech_lose(l);
-		err = leech_connect(l, &final, error);
+		err = leech_connect(l, error);
 		if (err)
 			return err;
-		if (!final)
+		if (!l->final)
 			return error_set(error, -ECANCELED, "the connection was lost before the seeder had finalized: nothing has happened");
 	}
+}
+
+/* An answer that was lost is no proof that nothing has happened: the device is asked. */
+static int finalize_release(struct leech *l, struct error *error)
+{
+	int err = device_release(l->control, l->chunks.index, l->chunks.generation, error);
+	struct device device;
+
+	if (err && !device_get(l->control, l->chunks.index, &device, NULL) &&
+	    device.hold == R3MAP_HOLD_NONE)
+		err = 0;
+	return err;
 }
 
 /* What was written last is remote again, and bios are let go. */
@@ -426,7 +481,7 @@ static int finalize_apply(struct leech *l, struct leech_final *f, struct error *
 
 	err = chunks_drop(&l->chunks, l->managed->size, f->extents.extent, f->extents.count, error);
 	if (!err)
-		err = device_release(l->control, l->chunks.index, l->chunks.generation, error);
+		err = finalize_release(l, error);
 	f->released = loop_now();
 	return err;
 }
@@ -477,14 +532,6 @@ static void finalize_note(struct leech *l, const struct leech_final *f, uint32_t
 	}
 }
 
-static int leech_commit(struct leech *l, struct error *error)
-{
-	const struct migrate_message m = { .type = MIGRATE_COMMIT };
-	struct migrate_message answer;
-
-	return leech_ask(l, &m, &answer, MIGRATE_OK, error);
-}
-
 /* Who has asked, if somebody has, hears how it went. */
 static void leech_outcome(struct leech *l, const struct error *error)
 {
@@ -510,13 +557,13 @@ static int leech_finalize_now(struct leech *l, struct error *error)
 		err = finalize_get(l, &f, error);
 	if (err)
 		goto out;
-	l->received++;
 	device_get(l->control, l->chunks.index, &before, NULL);
 	err = finalize_apply(l, &f, error);
-	if (err) {
+	if (err) {	/* what was told last counts as not received: it is told again */
 		finalize_abort(l);
 		goto out;
 	}
+	l->received++;
 	l->released = true;
 	managed_again(l->managed);
 	leech_set_phase(l, LEECH_ARRIVING);
@@ -546,21 +593,28 @@ static int leech_arrive(struct leech *l, struct error *error)
 		/* Without a control link as well: the data come by another way. */
 		log_warn("%s", error->text);
 		*error = (struct error) { 0 };
-		l->progressed = UINT64_MAX;
+		l->alone = true;
 		err = leech_wait_local(l, NULL, error);
 	}
 	if (err)
 		return err;
 	managed_whole(l->managed);
 	leech_set_phase(l, LEECH_COMPLETE);
-	if (leech_ask(l, &m, &answer, MIGRATE_OK, error))
+	if (!l->session || l->alone)	/* that was an earlier helper's, or the seeder is gone */
+		return 0;
+	if (leech_commit(l, error) || leech_ask(l, &m, &answer, MIGRATE_OK, error))
 		log_warn("the seeder cannot be told that all is here: %s", error->text);
 	return 0;
 }
 
-static int leech_go(struct leech *l, struct error *error)
+/*
+ * A helper before this one may have begun. If bios are let go already, the rest is to come. If not, nobody has
+ * watched since what was written to what is here.
+ */
+static int leech_begin(struct leech *l, struct error *error)
 {
-	bool final;
+	const struct r3map_extent all = { .length = l->managed->size };
+	struct device device;
 	int err;
 
 	err = control_open(&l->control, error);
@@ -568,12 +622,32 @@ static int leech_go(struct leech *l, struct error *error)
 		return err;
 	l->chunks = l->managed->chunks;
 	l->chunks.control = l->control;
-	err = leech_connect(l, &final, error);
+	err = device_get(l->control, l->chunks.index, &device, error);
+	if (err)
+		return err;
+	l->released = device.hold != R3MAP_HOLD_ALL;
+	if (!l->released)
+		return chunks_drop(&l->chunks, l->managed->size, &all, 1, error);
+	leech_set_phase(l, LEECH_ARRIVING);
+	managed_again(l->managed);
+	return 0;
+}
+
+static int leech_go(struct leech *l, struct error *error)
+{
+	int err;
+
+	err = leech_begin(l, error);
+	if (!err && l->released)
+		return leech_arrive(l, error);
+	if (!err)
+		err = leech_connect(l, error);
 	/* Not before: what is read is to be watched. */
 	if (!err)
 		managed_again(l->managed);
 	while (!err && !l->released) {
-		err = leech_follow(l, error);
+		/* If it is ours already, there is nothing to follow. */
+		err = l->final ? 0 : leech_follow(l, error);
 		if (err)
 			return err;
 		err = leech_finalize_now(l, error);
@@ -585,7 +659,7 @@ static int leech_go(struct leech *l, struct error *error)
 			leech_set_phase(l, LEECH_PULLING);
 			/* Not at once, if it does so by itself. */
 			leech_sleep(l, 1000 * MS);
-			err = l->linked ? 0 : leech_connect(l, &final, error);
+			err = l->linked ? 0 : leech_connect(l, error);
 		}
 	}
 	return err ? err : leech_arrive(l, error);
@@ -678,19 +752,23 @@ int leech_open(struct loop *loop, const struct leech_options *options, const cha
 	return err ? error_set(error, err, "cannot start a thread: %s", strerror(-err)) : 0;
 }
 
-void leech_finalize(struct leech *l)
+int leech_finalize(struct leech *l, struct error *error)
 {
+	enum leech_phase phase = leech_phase(l);
+
+	if (phase == LEECH_ARRIVING || phase == LEECH_COMPLETE)
+		return error_set(error, -EALREADY, "its region is in use here already");
+	if (phase == LEECH_FAILED)
+		return error_set(error, -ECONNABORTED, "its migration has failed: the helper's log says why");
 	atomic_store(&l->asked, true);
+	return 0;
 }
 
 bool leech_is_between(struct leech *l)
 {
-	enum leech_phase phase;
+	enum leech_phase phase = leech_phase(l);
 
-	pthread_mutex_lock(&l->lock);
-	phase = l->phase;
-	pthread_mutex_unlock(&l->lock);
-	return phase == LEECH_ARRIVING;
+	return phase == LEECH_FINALIZING || phase == LEECH_ARRIVING;
 }
 
 void leech_summary(struct leech *l, char *text, unsigned int size)

@@ -54,8 +54,8 @@ int leech_open(struct loop *loop, const struct leech_options *options, const cha
 	       struct managed *managed, const char *device,
 	       void (*told)(void *data, const struct error *error), void *data,
 	       struct leech **leech, struct error *error);
-/* To be finalized now. */
-void leech_finalize(struct leech *leech);
+/* To be finalized now. 0, or a negative errno with a sentence: it cannot be any more. */
+int leech_finalize(struct leech *leech, struct error *error);
 /* In words, for who asked: how long the stop was. */
 void leech_summary(struct leech *leech, char *text, unsigned int size);
 /* Adds what there is to tell to @object. False: out of memory. */

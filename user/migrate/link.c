@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/error.h"
+#include "lib/loop.h"
 #include "migrate/link.h"
 #include "nbd/inquiry.h"
 #include "nbd/wait.h"
@@ -22,6 +23,7 @@ int link_open(struct link *link, const struct nbd_uri *uri, struct tls_credentia
 	struct nbd_inquiry *inquiry;
 	int code;
 
+	link->lost = false;
 	code = nbd_inquiry_open(uri, &wish, deadline, &inquiry, error);
 	if (code)
 		return code;
@@ -40,8 +42,9 @@ void link_close(struct link *link)
 	nbd_disconnect(&link->stream);
 }
 
-static int link_lost(int code, const char *doing, struct error *error)
+static int link_lost(struct link *link, int code, const char *doing, struct error *error)
 {
+	link->lost = true;
 	if (code == -ETIMEDOUT)
 		return error_set(error, -ETIMEDOUT, "the other end of the migration does not answer");
 	if (code == -ECONNRESET)
@@ -50,14 +53,19 @@ static int link_lost(int code, const char *doing, struct error *error)
 			 strerror(-code));
 }
 
-bool link_is_lost(int code)
+static int link_broken(struct link *link, struct error *error, const char *text)
+{
+	link->lost = true;
+	return error_set(error, -EPROTO, "%s", text);
+}
+
+bool link_may_open(int code)
 {
 	switch (code) {
 	case -ETIMEDOUT:
 	case -ECONNRESET:
 	case -ECONNREFUSED:
-	case -EPIPE:
-	case -EPROTO:
+	case -ENOENT:		/* a socket that its server has not made yet */
 	case -ENETUNREACH:
 	case -EHOSTUNREACH:
 	case -ECONNABORTED:
@@ -73,7 +81,7 @@ int link_send(struct link *link, const struct migrate_message *message, uint64_t
 	size_t length = migrate_encode(message, link->buf);
 	int code = nbd_send(&link->stream, link->buf, length, deadline);
 
-	return code ? link_lost(code, "tell", error) : 0;
+	return code ? link_lost(link, code, "tell", error) : 0;
 }
 
 int link_receive(struct link *link, struct migrate_message *message, uint64_t deadline,
@@ -84,15 +92,14 @@ int link_receive(struct link *link, struct migrate_message *message, uint64_t de
 
 	code = nbd_receive(&link->stream, link->buf, MIGRATE_HEADER, deadline);
 	if (code)
-		return link_lost(code, "hear", error);
+		return link_lost(link, code, "hear", error);
 	if (!migrate_decode_header(link->buf, message, &length))
-		return error_set(error, -EPROTO, "what the other end sent is no message of a migration");
+		return link_broken(link, error, "what the other end sent is no message of a migration");
 	code = nbd_receive(&link->stream, link->buf, length, deadline);
 	if (code)
-		return link_lost(code, "hear", error);
+		return link_lost(link, code, "hear", error);
 	if (!migrate_decode(link->buf, length, message, link->extents))
-		return error_set(error, -EPROTO, "what the other end sent as %s makes no sense",
-				 migrate_name(message->type));
+		return link_broken(link, error, "what the other end sent makes no sense");
 	return 0;
 }
 
@@ -129,11 +136,15 @@ int link_receive_extents(struct link *link, struct epoch_extents *extents, uint6
 		if (m.type == MIGRATE_ERROR)
 			return error_set(error, m.error.code, "%s", m.error.text);
 		if (m.type != MIGRATE_EXTENTS || extents->count + m.extents.count > EXTENTS_TOTAL)
-			return error_set(error, -EPROTO, "the other end sent %s in place of EXTENTS",
-					 migrate_name(m.type));
-		if (epoch_extents_add(extents, m.extents.list, m.extents.count))
+			return link_broken(link, error, "the other end sent something else than EXTENTS");
+		if (epoch_extents_append(extents, m.extents.list, m.extents.count)) {
+			link->lost = true;	/* what is left of it would be taken for an answer */
 			return error_set(error, -ENOMEM, "out of memory for what was written");
+		}
+		if (m.more && loop_now() > deadline)
+			return link_lost(link, -ETIMEDOUT, "hear", error);
 	}
+	epoch_extents_merge(extents);
 	return 0;
 }
 
@@ -149,7 +160,6 @@ int link_ask(struct link *link, struct migrate_message *message, enum migrate_ty
 	if (message->type == MIGRATE_ERROR)
 		return error_set(error, message->error.code, "%s", message->error.text);
 	if (message->type != type)
-		return error_set(error, -EPROTO, "the other end answered with %s in place of %s",
-				 migrate_name(message->type), migrate_name(type));
+		return link_broken(link, error, "the other end answered with something else");
 	return 0;
 }

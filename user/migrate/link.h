@@ -7,6 +7,7 @@
 #define R3MAP_MIGRATE_LINK_H
 
 #include <linux/r3map.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "migrate/message.h"
@@ -19,6 +20,7 @@ struct tls_credentials;
 
 struct link {
 	struct stream stream;		/* the link's */
+	bool lost;			/* it is good for nothing any more */
 	char buf[MIGRATE_HEADER + MIGRATE_PAYLOAD_MAX];
 	struct r3map_extent extents[MIGRATE_EXTENTS_MAX];	/* of the last message */
 };
@@ -49,12 +51,11 @@ int link_receive_extents(struct link *link, struct epoch_extents *extents, uint6
 
 /*
  * Asks, and receives an answer of @type into *@message: what it has asked with, before. What the seeder
- * refuses comes back as its errno and sentence, and the link can be used on; -EPROTO and errors of
- * the connection are its end.
+ * refuses comes back as its errno and sentence, and the link can be used on, unless it is lost.
  */
 int link_ask(struct link *link, struct migrate_message *message, enum migrate_type type,
 	     uint64_t deadline, struct error *error);
-/* Is that the end of the connection, and not a refusal? */
-bool link_is_lost(int code);
+/* May link_open(), which ended with @code, work at another time? */
+bool link_may_open(int code);
 
 #endif

@@ -78,6 +78,9 @@ static int seed_serve(struct seed *seed, struct backend *backend, struct error *
 	struct server *server = &seed->server;
 	int err;
 
+	if (backend->info.channels_max == 1)
+		return error_set(error, -EBUSY, "%s allows one connection only: it cannot be used and be served at the same time",
+				 backend->name);
 	server->limits = options->limits;
 	server->guest = &seed->guest;
 	server->thread_count = server_threads(options);
@@ -122,6 +125,7 @@ int seed_open(struct loop *loop, const struct seed_options *options, struct back
 	all->size = backend->info.size;
 	all->sessions.index = index;
 	all->sessions.generation = generation;
+	all->sessions.size = all->size;
 	all->told.run = seed_told;
 	pthread_mutex_init(&all->sessions.lock, NULL);
 	pthread_mutex_init(&all->order, NULL);
@@ -193,12 +197,25 @@ int seed_undo(struct seed *seed, struct error *error)
 	return seeding_undo(&seed->seedings, error);
 }
 
-void seed_close(struct seed *seed)
+bool seed_is_needed(struct seed *seed)
+{
+	struct sessions *sessions = &seed->seedings.sessions;
+	const struct session *session;
+	bool needed;
+
+	pthread_mutex_lock(&sessions->lock);
+	session = session_final(sessions);
+	needed = session && !session->all;
+	pthread_mutex_unlock(&sessions->lock);
+	return needed;
+}
+
+bool seed_close(struct seed *seed)
 {
 	struct seedings *all;
 
 	if (!seed)
-		return;
+		return true;
 	all = &seed->seedings;
 	listen_stop(&seed->listeners);
 	server_end(&seed->server);
@@ -209,7 +226,7 @@ void seed_close(struct seed *seed)
 		usleep(1000);
 	if (atomic_load(&all->running)) {
 		log_warn("a leecher's thread does not end, giving it up");
-		return;
+		return false;
 	}
 	post_detach(&all->post);
 	post_close(&all->post);
@@ -219,4 +236,5 @@ void seed_close(struct seed *seed)
 	pthread_mutex_destroy(&all->order);
 	pthread_mutex_destroy(&all->sessions.lock);
 	free(seed);
+	return true;
 }

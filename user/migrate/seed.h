@@ -43,7 +43,12 @@ bool seed_tell(struct cJSON *object, struct seed *seed);
  * with a sentence.
  */
 int seed_undo(struct seed *seed, struct error *error);
-/* No leecher is served any more; @seed may be NULL. */
-void seed_close(struct seed *seed);
+/* Is there a leecher that has the region, but not all of it? */
+bool seed_is_needed(struct seed *seed);
+/*
+ * No leecher is served any more; @seed may be NULL. False: a thread does not end, and its memory must be left
+ * alone.
+ */
+bool seed_close(struct seed *seed);
 
 #endif

@@ -25,6 +25,8 @@
 #define LIFE		(30000 * MS)	/* ns without a word after which a leecher is lost */
 #define SEND		(30000 * MS)	/* ns that it may take to be told */
 #define DEADLINE_MOST	60000u		/* ms */
+#define LINKS_MOST	(2 * SESSIONS)	/* old ones may not be known to be lost yet */
+#define STACK_SIZE	(512u << 10)	/* bytes: locked in memory, so not the usual 8 MiB */
 
 struct seeding {
 	struct seedings *all;
@@ -96,7 +98,7 @@ static int seeding_take(struct seeding *s, uint32_t received, struct error *erro
 	if (s->session->final)
 		err = error_set(error, -EALREADY, "the region is this leecher's already");
 	else
-		err = session_take(s->session, received, error);
+		err = session_take(&s->all->sessions, s->session, received, error);
 	pthread_mutex_unlock(&s->all->sessions.lock);
 	/* Nobody else touches what was told while the connection lasts. */
 	return err ? err : link_send_extents(&s->link, &s->session->told, seeding_until(), error);
@@ -122,7 +124,7 @@ static int seeding_rest(struct seeding *s, const struct migrate_finalize *finali
 	if (err)
 		goto resume;
 	pthread_mutex_lock(&sessions->lock);
-	err = session_take(session, finalize->received, error);
+	err = session_take(sessions, session, finalize->received, error);
 	if (!err) {
 		session->final = true;
 		session->held_since = finalized.held_since;
@@ -183,10 +185,10 @@ static int seeding_commit(struct seeding *s, struct error *error)
 	struct sessions *sessions = &s->all->sessions;
 	int err = 0;
 
-	if (!s->session->final)
-		return error_set(error, -EINVAL, "the region is not this leecher's");
 	pthread_mutex_lock(&s->all->order);
-	if (!s->session->committed) {
+	if (!s->session->final) {
+		err = error_set(error, -EINVAL, "the region is not this leecher's");
+	} else if (!s->session->committed) {
 		err = device_retire(s->control, sessions->index, sessions->generation, error);
 		pthread_mutex_lock(&sessions->lock);
 		s->session->committed = !err;
@@ -257,7 +259,7 @@ static int seeding_answer(struct seeding *s, const struct migrate_message *m, st
 	if (m->type == MIGRATE_TRACK)
 		return seeding_track(s, &m->track, error);
 	if (!s->session)
-		return error_set(error, -EPROTO, "%s came before TRACK", migrate_name(m->type));
+		return error_set(error, -EINVAL, "%s came before TRACK", migrate_name(m->type));
 	switch (m->type) {
 	case MIGRATE_TAKE:
 		return seeding_take(s, m->received, error);
@@ -272,7 +274,7 @@ static int seeding_answer(struct seeding *s, const struct migrate_message *m, st
 	case MIGRATE_PROGRESS:
 		return seeding_progress(s, &m->progress, error);
 	default:
-		return error_set(error, -EPROTO, "%s is no question", migrate_name(m->type));
+		return error_set(error, -EINVAL, "%s is no question", migrate_name(m->type));
 	}
 }
 
@@ -290,7 +292,7 @@ static int seeding_serve(struct seeding *s, struct error *error)
 		err = seeding_answer(s, &m, error);
 		if (!err)
 			continue;
-		if (err == -EPROTO || link_is_lost(err) || seeding_refuse(s, error))
+		if (s->link.lost || seeding_refuse(s, error))
 			return err;
 		*error = (struct error) { 0 };
 	}
@@ -338,12 +340,17 @@ int seeding_start(struct seedings *all, const struct stream *stream, const char 
 
 	if (!s)
 		return -ENOMEM;
+	if (atomic_load(&all->running) >= LINKS_MOST) {
+		free(s);
+		return -EBUSY;
+	}
 	s->all = all;
 	s->link.stream = *stream;
 	snprintf(s->address, sizeof(s->address), "%s", address);
 	atomic_fetch_add(&all->running, 1);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, STACK_SIZE);
 	sigfillset(&every);
 	pthread_sigmask(SIG_SETMASK, &every, &before);
 	err = -pthread_create(&thread, &attr, seeding_main, s);
@@ -365,7 +372,10 @@ int seeding_undo(struct seedings *all, struct error *error)
 	err = control_open(&control, error);
 	if (err)
 		return err;
-	pthread_mutex_lock(&all->order);
+	if (pthread_mutex_trylock(&all->order)) {
+		control_close(control);
+		return error_set(error, -EBUSY, "the device is being finalized: try again");
+	}
 	session = seeding_final(all);
 	if (!session)
 		err = error_set(error, -EALREADY, "the region was not given to anybody");

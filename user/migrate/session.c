@@ -116,19 +116,24 @@ void sessions_free(struct sessions *sessions)
 		free(sessions->list[i].told.extent);
 }
 
-int session_take(struct session *session, uint32_t received, struct error *error)
+int session_take(struct sessions *sessions, struct session *session, uint32_t received,
+		 struct error *error)
 {
+	const struct r3map_extent all = { .length = sessions->size };
 	int err;
 
 	if (received == session->taken) {
 		session->told.count = 0;
 		session->told.bytes = 0;
 	} else if (received + 1 != session->taken) {
-		return error_set(error, -EPROTO, "the leecher has received %" PRIu32 " answers of %" PRIu32,
+		return error_set(error, -EINVAL, "the leecher has received %" PRIu32 " answers of %" PRIu32,
 				 received, session->taken);
 	}
 	/* What was told and not received stays, and is told again with what has come since. */
+	if (session->spoiled && epoch_extents_add(&session->told, &all, 1))
+		return error_set(error, -ENOMEM, "out of memory for what was written");
 	err = epoch_take(&session->epoch, &session->told, error);
+	session->spoiled = err;
 	if (!err)
 		session->taken = received + 1;
 	return err;

@@ -35,6 +35,7 @@ struct session {
 	struct epoch epoch;		/* its control is that of the connection that uses it */
 	uint32_t taken;			/* TAKEs that were answered */
 	struct epoch_extents told;	/* by the last of them: again, if it was not received */
+	bool spoiled;			/* something was taken and could not be told: all counts as written */
 	bool final;
 	bool committed;
 	struct migrate_finalized times;
@@ -48,6 +49,7 @@ struct sessions {
 	pthread_mutex_t lock;
 	uint32_t index;			/* the device; constant */
 	uint64_t generation;
+	uint64_t size;			/* bytes */
 	struct session list[SESSIONS];
 };
 
@@ -73,6 +75,7 @@ void sessions_free(struct sessions *sessions);
  * Answers TAKE: what was written since the last one whose answer was @received, in @session->told. 0 or a
  * negative errno with a sentence.
  */
-int session_take(struct session *session, uint32_t received, struct error *error);
+int session_take(struct sessions *sessions, struct session *session, uint32_t received,
+		 struct error *error);
 
 #endif

@@ -162,9 +162,7 @@ int stop_suspend(const struct stop_options *options, const char *device, uint32_
 
 	if (options->suspend)
 		err = command_run(options->suspend, device, deadline, error);
-	if (err)
-		return err;
-	if (options->group)
+	if (!err && options->group)
 		err = group_signal(options->group, SIGSTOP, error);
 	if (!err && options->cgroup) {
 		err = cgroup_freeze(options->cgroup, deadline, error);

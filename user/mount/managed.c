@@ -2,6 +2,7 @@
 /*
  * Pull and push of a managed mount, put together. See managed.h.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LOG_PREFIX "mount: "
@@ -55,15 +57,29 @@ void managed_rate(struct managed *managed, uint64_t rate)
 	managed_tell(managed);
 }
 
-void managed_rest(struct managed *managed)
+bool managed_rest(struct managed *managed, uint32_t timeout_ms)
 {
+	struct timespec until;
+
+	/* What came too late the last time is none for this. */
+	while (!sem_trywait(&managed->rested))
+		;
 	atomic_store(&managed->resting, true);
+	atomic_store(&managed->rest_wanted, true);
+	managed_tell(managed);
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += timeout_ms / 1000 + 1;
+	while (sem_clockwait(&managed->rested, CLOCK_MONOTONIC, &until) < 0)
+		if (errno != EINTR)
+			return false;
+	return true;
 }
 
 void managed_again(struct managed *managed)
 {
-	atomic_store(&managed->resting, false);
+	/* In this order: who sees that it rests no more sees that it begins anew. */
 	atomic_store(&managed->again, true);
+	atomic_store(&managed->resting, false);
 	managed_tell(managed);
 }
 
@@ -92,6 +108,7 @@ int managed_init(struct managed *managed, const struct managed_options *options,
 	atomic_init(&managed->pull_rate, options->pull_rate);
 	managed->changed.run = managed_changed;
 	sem_init(&managed->first, 0, 0);
+	sem_init(&managed->rested, 0, 0);
 	err = post_open(&managed->post);
 	if (err)
 		return error_set(error, err, "cannot make an eventfd: %s", strerror(-err));
@@ -143,8 +160,10 @@ void managed_exit(struct managed *managed)
 	if (managed->record >= 0)
 		close(managed->record);
 	post_close(&managed->post);
-	if (managed->options)
+	if (managed->options) {
 		sem_destroy(&managed->first);
+		sem_destroy(&managed->rested);
+	}
 }
 
 void managed_broke(struct managed *managed, const struct error *error)

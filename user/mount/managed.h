@@ -64,6 +64,8 @@ struct managed {
 	_Atomic uint64_t ready;		/* ns, CLOCK_MONOTONIC: since when somebody can read; 0: not yet */
 	atomic_bool used;		/* and has missed something */
 	atomic_bool resting;		/* owned: the pull claims nothing, for now */
+	atomic_bool rest_wanted;	/* and is to say so by @rested */
+	sem_t rested;
 	atomic_bool again;		/* chunks were dropped: the pull begins anew */
 	atomic_bool whole;		/* owned: everything is here, for good */
 	_Atomic uint64_t pull_rate;	/* bytes a second; 0: no limit */
@@ -115,10 +117,11 @@ void managed_pause(struct managed *managed, bool pause);
 void managed_rate(struct managed *managed, uint64_t rate);
 
 /*
- * Of an owned region, from one other thread: the pull claims nothing more; or it begins anew, since chunks have
- * been dropped, and knows nothing of what it was told before; or everything is here, for good.
+ * Of an owned region, from one other thread: the pull claims nothing more, and has forgotten what the backend has
+ * told it; true, or false if it does not say so within @timeout_ms. Or it begins anew, since chunks have been
+ * dropped. Or everything is here, for good.
  */
-void managed_rest(struct managed *managed);
+bool managed_rest(struct managed *managed, uint32_t timeout_ms);
 void managed_again(struct managed *managed);
 void managed_whole(struct managed *managed);
 

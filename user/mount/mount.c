@@ -133,6 +133,12 @@ static void mount_delete(struct mount *m, bool force)
 		m->unmounting = false;
 		return;
 	}
+	if (m->seed && !force && seed_is_needed(m->seed)) {
+		log_error("cannot unmount %s: its leecher does not have all of the region yet; it is kept, signal again later, or twice to give it up",
+			  m->path);
+		m->unmounting = false;
+		return;
+	}
 	err = device_request(m->control, R3MAP_CMD_DEVICE_DEL, &in, NULL, &error);
 	if (!err || err == -EALREADY) {	/* or somebody else's unmount is under way */
 		m->deleting = true;
@@ -253,11 +259,10 @@ static void mount_asked(void *data, enum door_word word, const char *argument)
 		door_answer(m->door, word, err, error.text);
 		break;
 	case DOOR_FINALIZE:
-		if (m->leech)	/* mount_finalized() answers */
-			leech_finalize(m->leech);
-		else
-			door_answer(m->door, word, -EOPNOTSUPP,
-				    "only a leecher is finalized: 'r3map leech'");
+		err = m->leech ? leech_finalize(m->leech, &error) :
+				 error_set(&error, -EOPNOTSUPP, "only a leecher is finalized: 'r3map leech'");
+		if (err)	/* otherwise mount_finalized() answers */
+			door_answer(m->door, word, err, error.text);
 		break;
 	case DOOR_UNDO:
 		err = m->seed ? seed_undo(m->seed, &error) :
@@ -737,11 +742,11 @@ static void mount_down(struct mount *m, int status, const struct error *error)
 
 	door_close(m->door);
 	leech_close(m->leech);
-	seed_close(m->seed);
+	stopped = seed_close(m->seed);
 	for (uint32_t i = 0; stopped && i < m->workers_used; i++)
 		stopped = worker_stop(&m->workers[i]);
 	if (!stopped) {
-		log_warn("the backend does not let go, giving it up");
+		log_warn("not everything ends, giving it up");
 		if (error->code)	/* nobody else will print it */
 			fprintf(stderr, "r3map: %s\n", error->text);
 		_exit(status);

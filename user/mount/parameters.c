@@ -46,6 +46,9 @@ static uint32_t parameters_queues(const struct mount_options *options,
 		queues = QUEUES_AUTO;
 	if (info->channels_max && queues > (long)info->channels_max)
 		queues = (long)info->channels_max;
+	/* One is for who reads the region from elsewhere. */
+	if (options->seed && info->channels_max && queues == (long)info->channels_max && queues > 1)
+		queues--;
 	return queues > 0 ? (uint32_t)queues : 1;
 }
 
@@ -186,7 +189,8 @@ int parameters_attach(const struct mount_options *options, const struct backend 
 		return error_set(error, -EINVAL,
 				 "%s has %" PRIu64 " bytes, /dev/r3map%" PRIu32 " has %" PRIu64 ": this is not what it was mounted from",
 				 backend->name, info->size, device->index, device->size);
-	if (info->read_only && !(device->flags & R3MAP_DEVICE_READ_ONLY))
+	/* Nothing is written to a leecher's. */
+	if (info->read_only && !(device->flags & R3MAP_DEVICE_READ_ONLY) && !options->leech)
 		return error_set(error, -EROFS,
 				 "%s is read-only, /dev/r3map%" PRIu32 " is not: this is not what it was mounted from",
 				 backend->name, device->index);

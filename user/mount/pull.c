@@ -348,6 +348,19 @@ static void pull_pass_over(struct pull *pull)
 	pull->retry_in = pull->retry_in * 2 < RETRY_MOST ? pull->retry_in * 2 : RETRY_MOST;
 }
 
+/* What is local is not what it was, and what the backend said may be out of date. */
+static void pull_anew(struct pull *pull)
+{
+	if (pull->over && !pull->all)
+		return;
+	pull->all = false;
+	pull->over = false;
+	pull->piece.end = pull->piece.offset;
+	loop_timer_cancel(pull->managed->loop, &pull->retry);
+	pull->retry_in = RETRY_FIRST;
+	looks_drop(pull->looks);
+}
+
 /* One step. False: nothing more can be done now. */
 static bool pull_step(struct pull *pull)
 {
@@ -358,6 +371,8 @@ static bool pull_step(struct pull *pull)
 	if (!pull_spread(pull) || atomic_load(&pull->managed->pull_paused) ||
 	    atomic_load(&pull->managed->resting))
 		return false;
+	if (atomic_exchange(&pull->managed->again, false))
+		pull_anew(pull);
 	if (pull_holds(pull))
 		return false;
 	if (pull->piece.offset < pull->piece.end) {
@@ -462,22 +477,14 @@ int pull_new(struct managed *managed, struct pull **out, struct error *error)
 	return 0;
 }
 
-/* What is local is not what it was, and what the backend said may be out of date. */
-static void pull_anew(struct pull *pull)
-{
-	if (pull->over && !pull->all)
-		return;
-	pull->all = false;
-	pull->over = false;
-	pull->piece.end = pull->piece.offset;
-	loop_timer_cancel(pull->managed->loop, &pull->retry);
-	pull->retry_in = RETRY_FIRST;
-	looks_drop(pull->looks);
-}
-
 void pull_changed(struct pull *pull)
 {
-	if (atomic_exchange(&pull->managed->again, false))
+	/* Until it goes on it claims nothing, and asks the backend nothing. */
+	if (atomic_exchange(&pull->managed->rest_wanted, false)) {
+		pull_anew(pull);
+		sem_post(&pull->managed->rested);
+	}
+	if (pull->all && atomic_load(&pull->managed->again))
 		pull_anew(pull);
 	pace_set_rate(&pull->pace, atomic_load(&pull->managed->pull_rate), loop_now());
 	pull_again(pull);

@@ -23,6 +23,9 @@
 #include "nl/control.h"
 #include "nl/extack.h"
 
+/* Bytes of a message that is sent: what names a device, and R3MAP_MAX_EXTENTS. */
+#define MESSAGE_MOST	8192
+
 struct control {
 	struct nl_sock *sock;
 	int family;
@@ -133,7 +136,7 @@ int control_group(struct control *control, const char *name)
 
 struct nl_msg *control_message(struct control *control, int cmd, int flags)
 {
-	struct nl_msg *msg = nlmsg_alloc();
+	struct nl_msg *msg = nlmsg_alloc_size(MESSAGE_MOST);
 
 	if (!msg)
 		return NULL;

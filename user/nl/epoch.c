@@ -96,7 +96,7 @@ static int extent_compare(const void *a, const void *b)
 }
 
 /* Sorted, and none of them touches another. */
-static void extents_merge(struct epoch_extents *extents)
+void epoch_extents_merge(struct epoch_extents *extents)
 {
 	struct r3map_extent *list = extents->extent;
 	unsigned int used = 0;
@@ -117,8 +117,8 @@ static void extents_merge(struct epoch_extents *extents)
 		extents->bytes += list[i].length;
 }
 
-int epoch_extents_add(struct epoch_extents *extents, const struct r3map_extent *more,
-		      unsigned int count)
+int epoch_extents_append(struct epoch_extents *extents, const struct r3map_extent *more,
+			 unsigned int count)
 {
 	if (!count)
 		return 0;
@@ -126,8 +126,17 @@ int epoch_extents_add(struct epoch_extents *extents, const struct r3map_extent *
 		return -ENOMEM;
 	memcpy(extents->extent + extents->count, more, count * sizeof(*more));
 	extents->count += count;
-	extents_merge(extents);
 	return 0;
+}
+
+int epoch_extents_add(struct epoch_extents *extents, const struct r3map_extent *more,
+		      unsigned int count)
+{
+	int err = epoch_extents_append(extents, more, count);
+
+	if (!err)
+		epoch_extents_merge(extents);
+	return err;
 }
 
 struct take {
@@ -178,7 +187,7 @@ int epoch_take(const struct epoch *epoch, struct epoch_extents *extents, struct 
 	err = device_get(epoch->control, epoch->index, &device, error);
 	while (!err && take.next < device.size)
 		err = take_some(epoch, &take, error);
-	extents_merge(extents);
+	epoch_extents_merge(extents);
 	return err;
 }
 
@@ -272,6 +281,16 @@ static int finalize_wait(struct control *control, struct events *events,
 	return err;
 }
 
+/* It was accepted, and nobody knows how it went: nothing is to be held. */
+static void finalize_undo(struct control *control, uint32_t index, uint64_t generation,
+			  uint32_t deadline)
+{
+	uint64_t until = loop_now() + (deadline + LATE) * MS;
+
+	while (device_release(control, index, generation, NULL) == -EBUSY && loop_now() < until)
+		poll(NULL, 0, 5);
+}
+
 int device_finalize(struct control *control, uint32_t index, uint64_t generation,
 		    uint32_t deadline, uint32_t hold_time, struct finalized *finalized,
 		    struct error *error)
@@ -292,9 +311,12 @@ int device_finalize(struct control *control, uint32_t index, uint64_t generation
 	if (err)
 		return err;
 	err = device_request(control, R3MAP_CMD_DEVICE_FINALIZE, &in, NULL, error);
-	if (!err)
+	if (!err) {
 		err = finalize_wait(control, events, &wait, loop_now() + (deadline + LATE) * MS,
 				    error);
+		if (err)
+			finalize_undo(control, index, generation, deadline);
+	}
 	events_close(events);
 	if (err)
 		return err;
@@ -326,10 +348,12 @@ static int drop_round(const struct chunks *chunks, uint64_t size, const struct r
 
 		if (to > size)
 			to = size;
+		if (from >= to)
+			continue;
 		whole->extent[whole->count++] =
 			(struct r3map_extent) { .offset = from, .length = to - from };
 	}
-	extents_merge(whole);
+	epoch_extents_merge(whole);
 	return 0;
 }
 

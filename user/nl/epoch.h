@@ -38,7 +38,11 @@ struct epoch_extents {
 
 /* Adds what is dirty in @epoch, all of the region, and clears it there. */
 int epoch_take(const struct epoch *epoch, struct epoch_extents *extents, struct error *error);
-/* Adds @more to @extents, and orders and merges it all. 0 or -ENOMEM, and nothing has changed. */
+/* Adds @more to @extents, in any order, until they are merged. 0 or -ENOMEM, and nothing has changed. */
+int epoch_extents_append(struct epoch_extents *extents, const struct r3map_extent *more,
+			 unsigned int count);
+void epoch_extents_merge(struct epoch_extents *extents);
+/* Both. */
 int epoch_extents_add(struct epoch_extents *extents, const struct r3map_extent *more,
 		      unsigned int count);
 

@@ -1,0 +1,247 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# kernels: 6.1:2 6.12 7.2:1
+#
+# This test will lose leechers, seeders and the connection between them at each step, and let writes not come to
+# rest in time: the application goes on, on one side only, and nothing of it is lost.
+
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/rc.sh"
+requires_program sequence python3
+
+state=$TEST_DIR/state
+size=20M
+
+helper_of() { cat "/sys/block/${1#/dev/}/r3map/helper_pid"; }
+number() { od -An -tu8 "$state"; }
+
+# writer [DEVICE...]: an application; writer_goes_on; writer_ends DEVICE: it is well, there
+writer()
+{
+	sequence write "$state" direct "$@" 2>"$TEST_DIR/writer" &
+	WRITER=$!
+	cleanup_fn eval "kill $WRITER 2>/dev/null || :"
+}
+writer_goes_on()
+{
+	local now
+	now=$(number)
+	wait_until 60 "the writer goes on" eval '[ "$(number)" -gt '"$now"' ]'
+}
+writer_ends()
+{
+	kill -TERM $WRITER
+	wait $WRITER || { cat "$TEST_DIR/writer"; fail "the writer"; }
+	sequence check "$state" "$1" || fail "what was written is not on $1"
+}
+
+# a leecher that is killed while it pulls or follows is no loss to the seeder
+rm -f "$state"
+truncate -s $size "$TEST_DIR/a"
+seed "file:$TEST_DIR/a"
+writer "$SOURCE"
+leech --pull-rate 4M
+wait_until 60 "something was pulled" eval '[ "$(of "$TARGET" .local)" -gt 0 ]'
+kill -9 "$(helper_of "$TARGET")"
+writer_goes_on
+of_await "$SOURCE" '.leechers[0].state' "is lost"
+r3map umount --force "$TARGET"
+leech
+of_await "$TARGET" .migration.phase following
+kill -9 "$(helper_of "$TARGET")"
+writer_goes_on
+r3map umount --force "$TARGET"
+writer_ends "$SOURCE"
+
+# a seeder that is killed: a new helper takes its device over, and the leecher has to begin anew
+writer "$SOURCE"
+leech
+of_await "$TARGET" .migration.phase following
+kill -9 "$(helper_of "$SOURCE")"
+expect_fail r3map seed --recover "$SOURCE" --index 3 "file:$TEST_DIR/a"
+r3map seed --daemon --log "$TEST_DIR/seed.log" --unix "$TEST_DIR/seed.sock" --recover "$SOURCE" \
+	"file:$TEST_DIR/a" >/dev/null
+writer_goes_on
+of_await "$TARGET" .migration.phase failed
+grep -q 'in use at the seeder as before' "$TEST_DIR/leech.log" || fail "the leecher does not say what is"
+expect_fail r3map finalize "$TARGET"
+r3map umount "$TARGET"
+writer_ends "$SOURCE"
+r3map umount "$SOURCE"
+
+# writes that do not come to rest: nothing has happened, and later it works
+rm -f "$state"
+truncate -s $size "$TEST_DIR/b"
+seed "delay:0,write=700ms:file:$TEST_DIR/b"
+writer "$SOURCE" /dev/r3map1
+leech --deadline 300ms
+of_await "$TARGET" .migration.phase following
+! r3map finalize "$TARGET" 2>"$TEST_DIR/told" || fail "finalized, although a write was on its way"
+grep -q 'did not come to rest in time' "$TEST_DIR/told" || { cat "$TEST_DIR/told"; fail "no reason is told"; }
+writer_goes_on
+of_is "$SOURCE" .hold none || fail "writes are held after a deadline that was missed"
+writer_ends "$SOURCE"
+# with nobody writing it is in time
+r3map finalize "$TARGET"
+sequence check "$state" "$TARGET"
+of_await "$TARGET" .migration.phase complete
+wait_until 60 "the seeder's device is gone" device_gone "$SOURCE"
+r3map umount "$TARGET"
+
+# the connection is cut, again and again, also while it is finalized
+rm -f "$state"
+truncate -s $size "$TEST_DIR/c"
+seed "file:$TEST_DIR/c"
+cat >"$TEST_DIR/proxy.py" <<'END'
+import os, random, signal, socket, sys, threading, time
+
+there, here, cuts = sys.argv[1], sys.argv[2], int(sys.argv[3])
+pairs, lock = [], threading.Lock()
+
+def pump(a, b):
+    try:
+        while data := a.recv(65536):
+            b.sendall(data)
+    except OSError:
+        pass
+    for s in (a, b):
+        try:
+            s.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+def cut():
+    for _ in range(cuts):
+        time.sleep(random.uniform(0.2, 1.0))
+        with lock:
+            for s in pairs:
+                try:
+                    s.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+            pairs.clear()
+    open(here + ".over", "w").close()
+
+random.seed(int(os.environ.get("TEST_SEED", "1")))
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(here)
+listener.listen(64)
+threading.Thread(target=cut, daemon=True).start()
+while True:
+    a, _ = listener.accept()
+    b = socket.socket(socket.AF_UNIX)
+    b.connect(there)
+    with lock:
+        pairs += [a, b]
+    threading.Thread(target=pump, args=(a, b), daemon=True).start()
+    threading.Thread(target=pump, args=(b, a), daemon=True).start()
+END
+python3 "$TEST_DIR/proxy.py" "$TEST_DIR/seed.sock" "$TEST_DIR/proxy.sock" 8 2>"$TEST_DIR/proxy.log" &
+proxy=$!
+cleanup_fn eval "kill $proxy 2>/dev/null || :"
+wait_until 60 "the proxy listens" test -S "$TEST_DIR/proxy.sock"
+URI="nbd+unix:///?socket=$TEST_DIR/proxy.sock"
+writer "$SOURCE" /dev/r3map1
+leech
+of_await "$TARGET" .migration.phase following
+# what is refused because of a cut has not happened, and is asked for once more
+until r3map finalize "$TARGET"; do
+	writer_goes_on
+done
+of_await "$TARGET" .migration.phase complete
+writer_goes_on
+writer_ends "$TARGET"
+kill $proxy 2>/dev/null || :
+wait_until 60 "the seeder's device is gone" device_gone "$SOURCE"
+r3map umount "$TARGET"
+
+# the leecher's helper is killed before all of the region is there: another one goes on
+rm -f "$state"
+truncate -s $size "$TEST_DIR/e"
+URI="nbd+unix:///?socket=$TEST_DIR/seed.sock"
+seed "file:$TEST_DIR/e"
+leech
+of_await "$TARGET" .migration.phase following
+r3map set --pull pause "$TARGET"
+writer "$SOURCE"
+writer_goes_on
+writer_ends "$SOURCE"
+r3map finalize "$TARGET"
+of_is "$TARGET" .migration.phase arriving || fail "it is not on its way"
+expect_fail r3map finalize "$TARGET"
+dd if=/dev/zero of="$TARGET" bs=512 count=1 seek=40000 oflag=direct conv=notrunc status=none
+expect_fail r3map umount "$TARGET"
+kill -9 "$(helper_of "$TARGET")"
+r3map leech --daemon --log "$TEST_DIR/leech.log" --recover "$TARGET" "$URI" >/dev/null
+of_await "$TARGET" .migration.phase complete
+writer "$TARGET"
+writer_goes_on
+writer_ends "$TARGET"
+r3map umount "$SOURCE"
+r3map umount "$TARGET"
+
+# the leecher is lost when it was given the region, before it took it: it is taken back by hand
+rm -f "$state"
+truncate -s $size "$TEST_DIR/d"
+URI="nbd+unix:///?socket=$TEST_DIR/seed.sock"
+seed "file:$TEST_DIR/d" --hold-time 1h
+expect_fail r3map finalize "$SOURCE"
+expect_fail r3map finalize --undo "$SOURCE"
+cat >"$TEST_DIR/control.py" <<'END'
+# what a leecher says, by hand, up to FINALIZE; then it is gone
+import socket, struct, sys
+
+def get(s, n):
+    data = b""
+    while len(data) < n:
+        more = s.recv(n - len(data))
+        assert more, "the seeder has hung up"
+        data += more
+    return data
+
+def link(version=1, name=b""):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(sys.argv[1])
+    get(s, 18)
+    s.sendall(struct.pack(">I", 3) + b"IHAVEOPT" +
+              struct.pack(">IIHI", 0x72336d01, 6 + len(name), version, len(name)) + name)
+    kind, length = struct.unpack(">QIII", get(s, 20))[2:]
+    get(s, length)
+    return s, kind
+
+def ask(s, kind, payload=b"", magic=0x72336d67):
+    s.sendall(struct.pack(">IHHI", magic, kind, 0, len(payload)) + payload)
+    magic, kind, flags, length = struct.unpack(">IHHI", get(s, 12))
+    assert magic == 0x72336d67
+    return kind, get(s, length)
+
+assert link(version=2)[1] != 1
+assert link(name=b"other")[1] != 1
+s, kind = link()
+assert kind == 1
+assert ask(s, 2, struct.pack(">I", 0))[0] == 0x8002		# TAKE before TRACK
+assert ask(s, 1, struct.pack(">QI", 12345, 0))[0] == 0x8002	# a session that there is not
+assert ask(s, 1, struct.pack(">QI", 0, 0))[0] == 0x8003
+assert ask(s, 1, struct.pack(">QI", 0, 0))[0] == 0x8002		# twice
+assert ask(s, 2, struct.pack(">I", 7))[0] == 0x8002		# more than was told
+assert ask(s, 4)[0] == 0x8002					# COMMIT of what was not given
+assert ask(s, 6)[0] == 0x8002
+assert ask(s, 5)[0] == 0x8001
+for hostile in (b"x" * 12, struct.pack(">IHHI", 0x72336d67, 99, 0, 0),
+                struct.pack(">IHHI", 0x72336d67, 2, 0, 1 << 30),
+                struct.pack(">IHHI", 0x72336d67, 2, 0, 0)):
+    t, kind = link()
+    assert kind == 1
+    t.sendall(hostile)
+    assert t.recv(1) == b"", "what makes no sense is answered"
+assert ask(s, 3, struct.pack(">II", 0, 5000))[0] == 0x8005
+END
+writer "$SOURCE"
+python3 "$TEST_DIR/control.py" "$TEST_DIR/seed.sock"
+of_await "$SOURCE" .hold writes
+of_await "$SOURCE" '.leechers[0].state' "is given the region"
+r3map finalize --undo "$SOURCE"
+writer_goes_on
+of_is "$SOURCE" .hold none || fail "it is not taken back"
+writer_ends "$SOURCE"
+r3map umount "$SOURCE"
