@@ -216,6 +216,18 @@ static int take_back(struct seedings *all, struct session *session, struct contr
 	return 0;
 }
 
+/* The same of a device that nothing is known of here. */
+static int take_back_unknown(struct seedings *all, struct control *control, struct error *error)
+{
+	int err = device_release(control, all->sessions.index, all->sessions.generation, error);
+
+	if (err == -EALREADY)
+		return error_set(error, err, "the region was not given to anybody");
+	if (!err)
+		stop_resume(all->stop, all->device, DEADLINE_MOST);
+	return err;
+}
+
 static int seeding_abort(struct seeding *s, struct error *error)
 {
 	int err = 0;
@@ -377,10 +389,10 @@ int seeding_undo(struct seedings *all, struct error *error)
 		return error_set(error, -EBUSY, "the device is being finalized: try again");
 	}
 	session = seeding_final(all);
-	if (!session)
-		err = error_set(error, -EALREADY, "the region was not given to anybody");
-	else
+	if (session)
 		err = take_back(all, session, control, error);
+	else	/* an earlier helper may have given it away */
+		err = take_back_unknown(all, control, error);
 	if (!err)
 		log_warn("the region was taken back by hand: writes go on here");
 	pthread_mutex_unlock(&all->order);
