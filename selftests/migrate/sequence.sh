@@ -8,28 +8,37 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/rc.sh"
 requires_program sequence
-requires modprobe veth
 
 moves=$([ "$TEST_SLOW" = 1 ] && echo 6 || echo 3)
 state=$TEST_DIR/state
 
-# the other host is a network of its own; each helper begins in its own
-cleanup_fn eval "ip netns pids away | xargs -r kill; ip netns del away"
-ip netns add away
-ip link add home type veth peer name away0 netns away
-ip addr add 10.76.0.1/24 dev home
-ip link set home up
-ip netns exec away sh -ec 'ip addr add 10.76.0.2/24 dev away0; ip link set away0 up; ip link set lo up'
+# the other host is a network of its own, where the kernel can have one; each helper begins in its own
+networks=1
+! modprobe -q veth || networks=2
+if [ $networks = 2 ]; then
+	cleanup_fn eval "ip netns pids away | xargs -r kill; ip netns del away"
+	ip netns add away
+	ip link add home type veth peer name away0 netns away
+	ip addr add 10.76.0.1/24 dev home
+	ip link set home up
+	ip netns exec away sh -ec 'ip addr add 10.76.0.2/24 dev away0; ip link set away0 up; ip link set lo up'
+else
+	ip link set lo up
+fi
 
 # in_net HOST COMMAND...: there
 in_net()
 {
 	local host=$1
 	shift
-	if [ "$host" = away ]; then ip netns exec away "$@"; else "$@"; fi
+	if [ $networks = 2 ] && [ "$host" = away ]; then ip netns exec away "$@"; else "$@"; fi
 }
 
-address() { [ "$1" = away ] && echo 10.76.0.2 || echo 10.76.0.1; }
+address()
+{
+	[ $networks = 2 ] || { echo 127.0.0.1; return; }
+	[ "$1" = away ] && echo 10.76.0.2 || echo 10.76.0.1
+}
 
 truncate -s 20M "$TEST_DIR/region.0"
 here=home there=away

@@ -1,0 +1,109 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The question: how long does an application stop when its region of 256 MiB moves to another host, while it writes
+# 10 MB/s? A migration: from the last write that was let in on the one side until the first read that waited
+# is served on the other, both by the kernel's clock, which is the same for both here. And what there was before:
+# a managed mount that is closed on the one side, with what is left written back, and opened on the other.
+# The application is fio, 4 KiB at random places; it is not stopped by anything but the writes that wait.
+
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib/far.sh"
+
+port=10811
+writer=''
+
+# writes DEVICE: the application, in the background
+writes()
+{
+	fio --name=writer --filename="$1" --rw=randwrite --bs=4k --direct=1 --ioengine=libaio --iodepth=4 \
+		--rate=10m --time_based --runtime=1h >"$BENCH_TMP/fio" 2>&1 &
+	writer=$!
+	sleep 2
+	kill -0 $writer || bench_die "fio has ended: $(tail -n 2 "$BENCH_TMP/fio")"
+}
+
+writes_end()
+{
+	kill -INT $writer 2>/dev/null || :
+	wait $writer || :
+}
+
+# far_shown DEVICE FILTER: what r3map show says, by jq
+far_shown()
+{
+	far_r3map show -j "$1" | jq -r "$2"
+}
+
+shown_is()
+{
+	[ "$(far_shown "$1" "$2")" = "$3" ]
+}
+
+migration()
+{
+	local case=$1 rep=$2 held first
+	ip netns exec far chroot "$ROOT" "$SUBJECT_PROGRAM" seed --daemon --index 0 --listen "$FAR_ADDRESS:$port" \
+		"mem:$BENCH_SIZE" >"$BENCH_TMP/seed" 2>&1 || bench_die "the seeder: $(tail -n 1 "$BENCH_TMP/seed")"
+	dd if=/dev/urandom of=/dev/r3map0 bs=1M oflag=direct status=none 2>/dev/null || :
+	writes /dev/r3map0
+	far_r3map leech --daemon --index 1 "nbd://$FAR_ADDRESS:$port/" >"$BENCH_TMP/leech" 2>&1 ||
+		bench_die "the leecher: $(tail -n 1 "$BENCH_TMP/leech")"
+	bench_wait "the leecher to follow" shown_is /dev/r3map1 .migration.phase following
+	# some rounds, so that what is written in one is what is written while another one lasts
+	sleep 2
+	exec 9</dev/r3map0
+	dd if=/dev/r3map1 of=/dev/null bs=4k count=1 iflag=direct status=none &
+	far_r3map finalize /dev/r3map1 >"$BENCH_TMP/told" || bench_die "it is not finalized"
+	wait $! || bench_die "who waited was not served"
+	held=$(far_shown /dev/r3map0 .held_since)
+	first=$(far_shown /dev/r3map1 .first_io)
+	bench_result migration "$case" ms "$rep" "$(awk -v a="$held" -v b="$first" 'BEGIN { printf "%.3f", (b - a) / 1e6 }')"
+	bench_result migration "$case told" ms "$rep" \
+		"$(far_shown /dev/r3map1 '.migration.downtime.ns / 1e6')"
+	bench_result migration "$case freeze before" ms "$rep" \
+		"$(far_shown /dev/r3map1 '.migration.downtime.freeze_ns / 1e6')"
+	writes_end
+	bench_wait "all of it" shown_is /dev/r3map1 .migration.phase complete
+	exec 9<&-
+	bench_say "migration $case $rep: $(cat "$BENCH_TMP/told")"
+	far_r3map umount /dev/r3map1 >/dev/null
+	bench_wait "the seeder to go" test ! -e /sys/block/r3map0
+}
+
+managed()
+{
+	local case=$1 rep=$2 begin end
+	ip netns exec far chroot "$ROOT" "$SUBJECT_PROGRAM" mount --managed --daemon --index 1 --no-part-scan \
+		--pull-first "$BENCH_SIZE" "$FAR_URI" >"$BENCH_TMP/mount" 2>&1 ||
+		bench_die "the mount on the other side: $(tail -n 1 "$BENCH_TMP/mount")"
+	writes /dev/r3map1
+	sleep 2
+	writes_end
+	begin=${EPOCHREALTIME/./}
+	far_r3map umount /dev/r3map1 >/dev/null
+	far_command r3map-managed
+	far_clock first:134217728
+	end=${EPOCHREALTIME/./}
+	bench_result managed "$case" ms "$rep" "$(((end - begin) / 1000))"
+	bench_say "managed $case $rep: $(((end - begin) / 1000)) ms"
+	far_detach
+}
+
+far_begin migration,managed
+far_memory "$BENCH_SIZE"
+far_command r3map-managed
+mapfile -t cases < <(bench_cases rtt0 rtt10 rtt30)
+for case in "${cases[@]}"; do
+	far_delay "${case#rtt}"
+	for subject in ${BENCH_SUBJECTS//,/ }; do
+		for ((rep = 1; rep <= BENCH_REPS; rep++)); do
+			case $subject in
+			migration | managed) $subject "$case" "$rep" ;;
+			*) bench_die "unknown subject '$subject': give migration or managed" ;;
+			esac
+		done
+	done
+done
+far_end
