@@ -17,8 +17,8 @@ run_help()
 {
 	cat <<-'END'
 	usage: run.sh [OPTION...]
-	  --questions LIST   of latency-throughput, attach, helper-cpu, nbd-server (these), and of managed
-	                     mounts, all of them as "managed": present, cold-first, cold-read, demand,
+	  --questions LIST   of latency-throughput, attach, helper-cpu, nbd-server (these), migrate, and of
+	                     managed mounts, all of them as "managed": present, cold-first, cold-read, demand,
 	                     readers, write-back, pull-workers, push-workers, chunk-size, pull-first,
 	                     slow-store, memory
 	  --subjects LIST    the devices, or servers, to compare (all); NAME@DIR takes r3map and
@@ -72,7 +72,7 @@ IFS=, read -ra asked <<<"${questions/#managed/$managed}"
 lab=()
 for question in "${asked[@]}"; do
 	case $question in
-	latency-throughput | attach | helper-cpu) lab+=("$question") ;;
+	latency-throughput | attach | helper-cpu | migrate) lab+=("$question") ;;
 	nbd-server) ;;
 	*)
 		case ,$managed, in
