@@ -13,7 +13,7 @@ requires_module
 requires_program jq
 
 # what the two have said, for when it went wrong
-cleanup_fn eval 'head -v -n 100 "$TEST_DIR"/{seed,leech}.log 2>/dev/null'
+cleanup_fn eval 'head -v -n 100 "$TEST_DIR"/{seed,leech}.log 2>/dev/null || :'
 
 # seed BACKEND [OPTION...]: starts a seeder; sets SOURCE, its device, and URI
 seed()

@@ -184,7 +184,7 @@ static int leech_connect(struct leech *l, struct error *error)
 		if (!err || leech_stopped(l))
 			return leech_stopped(l) ? -ECANCELED : err;
 		/* A connection that was cut may still look well to the seeder. */
-		if ((!again && err != -EBUSY) || !l->session || loop_now() > until)
+		if ((!again && err != -EBUSY) || loop_now() > until)
 			return err;
 		if (!told)
 			log_warn("%s; looking for it for %llu s", error->text, RECONNECT / MS / 1000);
