@@ -159,10 +159,30 @@ goals_managed()
 	printf '\n'
 }
 
+# goals_migrate: what migrations were to reach
+goals_migrate()
+{
+	local rtt managed
+	cat <<-'END'
+	Migrations of 256 MiB under a writer of 10 MB/s, behind 1 Gbit/s and a round trip (RTT); what a managed mount takes
+	that is closed here and opened there is beside it:
+
+	| | against | goal | reached | met |
+	| --- | --- | ---: | ---: | --- |
+	END
+	for rtt in 0 10 30; do
+		managed=$(goals_one "$1" managed rtt$rtt)
+		goals_value "stop of the writer, RTT $rtt ms" "a managed mount takes ${managed:-?} ms" most \
+			$((rtt + 5)) " ms" "$(goals_one "$1" migration rtt$rtt)"
+	done
+	printf '\n'
+}
+
 server=$(goals_newest nbd-server)
 loose=$(goals_newest nbd-server-unbound)
 speed=$(goals_newest latency-throughput)
 attach=$(goals_newest attach)
+migrate=$(goals_newest migrate)
 if [ -z "$speed" ]; then
 	echo "goals.sh: there are no result files: run make bench first" >&2
 	exit 1
@@ -211,6 +231,7 @@ fi
 
 	END
 	goals_managed
+	[ -z "$migrate" ] || goals_migrate "$migrate"
 	if [ -n "$server" ]; then
 		cat <<-'END'
 		`r3map serve` on memory, per second of the server's processor time:
@@ -253,7 +274,7 @@ fi
 		"$(goals_newest present)" "$(goals_newest cold-first)" "$(goals_newest cold-read)" \
 		"$(goals_newest demand)" "$(goals_newest readers)" "$(goals_newest write-back)" \
 		"$(goals_newest pull-workers)" "$(goals_newest push-workers)" "$(goals_newest chunk-size)" \
-		"$(goals_newest pull-first)" "$(goals_newest slow-store)" "$(goals_newest memory)"; do
+		"$(goals_newest pull-first)" "$(goals_newest slow-store)" "$(goals_newest memory)" "$migrate"; do
 		[ -n "$f" ] || continue
 		sed -e 's/^# /## /' "${f%.csv}.md"
 		printf '\n'

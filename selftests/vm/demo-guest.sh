@@ -13,6 +13,7 @@ port=10809
 work=$(mktemp -d "${TMPDIR:-/tmp}/r3map-demo.XXXXXX")
 mnt=$work/mnt
 device='' server='' loaded=0
+source='' target='' writer=''
 mkdir "$mnt"
 
 step()
@@ -32,6 +33,9 @@ finish()
 	trap - EXIT
 	mountpoint -q "$mnt" && umount "$mnt"
 	[ -z "$device" ] || r3map umount "$device"
+	[ -z "$writer" ] || kill "$writer" 2>/dev/null
+	[ -z "$target" ] || r3map umount --force "$target"
+	[ -z "$source" ] || [ ! -e "/sys/block/${source#/dev/}" ] || r3map umount --force "$source"
 	[ -z "$server" ] || kill "$server" 2>/dev/null
 	[ $loaded = 0 ] || rmmod r3map
 	rm -rf "$work"
@@ -88,6 +92,40 @@ debugfs -R "dump SHA256SUMS $work/SHA256SUMS" "$work/image" 2>/dev/null
 echo "new.bin     ${new%% *}  the same on both sides"
 echo "SHA256SUMS  ${old%% *}  the same on both sides"
 
+step "And a region that moves while it is written to; both hosts are this machine here."
+truncate -s 32M "$work/region"
+printf '$ r3map seed --daemon --unix %s file:%s\n' "$work/seed" "$work/region"
+lines=$(r3map seed --daemon --unix "$work/seed" "file:$work/region")
+echo "$lines"
+{ read -r source; read -r uri; } <<<"$lines"
+# the application writes numbers, one block after the other, and notes the last that is there
+(
+	n=0
+	while printf '%511d\n' $n |
+		dd of="$source" bs=512 seek=$n oflag=direct conv=notrunc status=none 2>/dev/null; do
+		echo $n >"$work/last"
+		n=$((n + 1))
+	done
+) &
+writer=$!
+printf '$ r3map leech --daemon --store %s %s\n' "$work/moved" "$uri"
+target=$(r3map leech --daemon --store "$work/moved" "$uri")
+echo "$target"
+until r3map show "$target" | grep -q 'the region is here'; do sleep 0.2; done
+r3map show "$target" | head -n 5
+run r3map finalize "$target"
+wait "$writer" || :
+writer=''
+last=$(cat "$work/last")
+[ "$(dd if="$target" bs=512 skip="$last" count=1 status=none | tr -d ' \n')" = "$last" ] ||
+	{ echo "number $last is not there"; exit 1; }
+echo "Number $last, the last that was written on the one side, is there on the other; the next one was refused."
+until r3map show "$target" | grep -q 'all of it'; do sleep 0.2; done
+while [ -e "/sys/block/${source#/dev/}" ]; do sleep 0.1; done
+source=''
+run r3map umount "$target"
+target=''
+
 cat <<END
 
 What happened: the disk of an NBD server appeared here as a block device. Its
@@ -96,4 +134,7 @@ verified by checksum. 16 MiB and a line were written, and were found in the
 server's own image afterwards, with a clean file system, by tools that know
 nothing of r3map. Each read and write went from r3map.ko through generic netlink to
 the r3map helper process, and from there over TCP to the server.
+
+Then a region was copied to a second device while a program wrote to the first one. It was
+handed over with the program stopped for as long as is said above, and nothing was lost.
 END
