@@ -102,7 +102,7 @@ echo "$lines"
 (
 	n=0
 	while printf '%511d\n' $n |
-		dd of="$source" bs=512 seek=$n oflag=direct conv=notrunc status=none 2>/dev/null; do
+		dd of="$source" bs=512 seek=$n oflag=direct conv=notrunc,nocreat status=none 2>/dev/null; do
 		echo $n >"$work/last"
 		n=$((n + 1))
 	done
