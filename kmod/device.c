@@ -107,7 +107,7 @@ static void device_release_work(struct work_struct *work)
 {
 	struct r3map_device *dev = container_of(work, struct r3map_device, release);
 
-	/* It has only its bios, which have ended; nobody queues it any more. Before what it may start. */
+	/* Its bios have ended, and nobody queues it any more. Before what it may start. */
 	cancel_work_sync(&dev->held.go);
 	/* Before the expire work, which it may start. */
 	if (dev->managed)

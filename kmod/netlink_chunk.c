@@ -92,13 +92,12 @@ static struct r3map_device *chunk_find(struct sk_buff *skb, struct genl_info *in
 /* The same for its helper only, and locked. */
 static struct r3map_device *chunk_find_lock(struct sk_buff *skb, struct genl_info *info)
 {
-	struct r3map_device *dev = chunk_find(skb, info);
+	struct r3map_device *dev = r3map_netlink_find_helped(skb, info);
 	int err;
 
 	if (IS_ERR(dev))
 		return dev;
-	mutex_lock(&dev->lock);
-	err = chunk_check_helper(dev, info);
+	err = chunk_check_managed(dev, info);
 	if (!err)
 		return dev;
 	r3map_netlink_unlock_put(dev);

@@ -5,6 +5,7 @@
 # This test will move a mounted file system with a database in use: what was committed before the stop is in it
 # on the other side, which mounts it without a repair; where it was it is frozen for the stop, and refused then.
 
+# shellcheck disable=SC2016,SC2119 # eval expands; no options are meant
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/rc.sh"
 requires_program mkfs.ext4 e2fsck sqlite3

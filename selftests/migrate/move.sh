@@ -5,6 +5,7 @@
 # This test will move a region while it is written to: what was written before, during and last is
 # where it has moved to; nobody is served there before; and writes are refused where it was.
 
+# shellcheck disable=SC2016,SC2119 # eval expands; no options are meant
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/rc.sh"
 

@@ -5,6 +5,7 @@
 # This test will move the region of an application that never stops writing, back and forth between two
 # networks, by each way of writing: no number that it was told to be on the device is lost or older than it was.
 
+# shellcheck disable=SC2016,SC2119 # eval expands; no options are meant
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/rc.sh"
 requires_program sequence

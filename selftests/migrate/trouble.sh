@@ -5,6 +5,7 @@
 # This test will lose leechers, seeders and the connection between them at each step, and let writes not come to
 # rest in time: the application goes on, on one side only, and nothing of it is lost.
 
+# shellcheck disable=SC2016,SC2119 # eval expands; no options are meant
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/rc.sh"
 requires_program sequence python3

@@ -111,8 +111,9 @@ writer=$!
 printf '$ r3map leech --daemon --store %s %s\n' "$work/moved" "$uri"
 target=$(r3map leech --daemon --store "$work/moved" "$uri")
 echo "$target"
-until r3map show "$target" | grep -q 'the region is here'; do sleep 0.2; done
-r3map show "$target" | head -n 5
+until r3map show "$target" | grep -q 'migration.*the region is here'; do sleep 0.2; done
+sleep 1
+r3map show "$target" | grep -E '^/dev|held|migration|rounds'
 run r3map finalize "$target"
 wait "$writer" || :
 writer=''

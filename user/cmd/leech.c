@@ -73,23 +73,7 @@ static int leech_run(const void *settings, int argc, char **argv, struct error *
 	struct leech_settings s = *(const struct leech_settings *)settings;
 
 	(void)argc;
-	if (s.mount.log && !s.mount.daemon) {
-		error_set(error, -EINVAL, "--log is for --daemon; redirect stderr instead");
-		return EXIT_USAGE;
-	}
-	if (s.mount.daemon && s.mount.progress) {
-		error_set(error, -EINVAL, "--progress has nobody to show it to with --daemon: see r3map show --watch");
-		return EXIT_USAGE;
-	}
-	if (s.mount.recover && s.mount.store) {
-		error_set(error, -EINVAL, "--store and --recover exclude each other: a device keeps its store");
-		return EXIT_USAGE;
-	}
-	if (s.mount.recover && s.mount.index != MOUNT_AUTO) {
-		error_set(error, -EINVAL, "--index and --recover exclude each other: a device keeps its number");
-		return EXIT_USAGE;
-	}
-	if (s.mount.recover && device_index(s.mount.recover, &(uint32_t){ 0 }, error))
+	if (mount_options_check(&s.mount, error))
 		return EXIT_USAGE;
 	if (stop_check(&s.leech.stop, error))
 		return EXIT_USAGE;

@@ -166,7 +166,6 @@ static const char *mount_not_via(const struct mount_options *options)
 static int mount_run(const void *settings, int argc, char **argv, struct error *error)
 {
 	const struct mount_options *options = settings;
-	uint32_t index;
 
 	(void)argc;
 	if (options->via == MOUNT_VIA_NBD && mount_not_via(options)) {
@@ -186,32 +185,14 @@ static int mount_run(const void *settings, int argc, char **argv, struct error *
 		error_set(error, -EINVAL, "--hook all-local is for --managed with --pull-workers: else nothing brings all of the region here");
 		return EXIT_USAGE;
 	}
-	if (options->run && options->daemon) {
-		error_set(error, -EINVAL, "--run and --daemon exclude each other: the helper of --run ends with its command");
+	if (mount_options_check(options, error))
 		return EXIT_USAGE;
-	}
-	if (options->log && !options->daemon) {
-		error_set(error, -EINVAL, "--log is for --daemon; redirect stderr instead");
-		return EXIT_USAGE;
-	}
 	if (options->force && !options->recover) {
 		error_set(error, -EINVAL, "--force is for --recover");
 		return EXIT_USAGE;
 	}
-	if (options->recover && options->index != MOUNT_AUTO) {
-		error_set(error, -EINVAL, "--index and --recover exclude each other: a device keeps its number");
-		return EXIT_USAGE;
-	}
 	if (!options->managed && !options->recover && mount_is_managed(options)) {
 		error_set(error, -EINVAL, "--store, --progress, --chunk-size, --flush, --order, --record-order and all of --pull and --push are for --managed");
-		return EXIT_USAGE;
-	}
-	if (options->daemon && options->progress) {
-		error_set(error, -EINVAL, "--progress has nobody to show it to with --daemon: see r3map show --watch");
-		return EXIT_USAGE;
-	}
-	if (options->recover && options->store) {
-		error_set(error, -EINVAL, "--store and --recover exclude each other: a device keeps its store");
 		return EXIT_USAGE;
 	}
 	if (options->pull_push.pull_first && !options->pull_push.pull_workers) {
@@ -226,8 +207,6 @@ static int mount_run(const void *settings, int argc, char **argv, struct error *
 		error_set(error, -EINVAL, "--managed has no payload to transport: leave --transport out");
 		return EXIT_USAGE;
 	}
-	if (options->recover && device_index(options->recover, &index, error))
-		return EXIT_USAGE;
 	return mount_serve(options, argv[0], error);
 }
 

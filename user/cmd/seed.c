@@ -9,7 +9,6 @@
 #include "migrate/seed.h"
 #include "mount/mount.h"
 #include "nbd/protocol.h"
-#include "nl/device.h"
 
 struct seed_settings {
 	struct mount_options mount;
@@ -25,18 +24,7 @@ static const struct seed_settings seed_defaults = {
 	.seed = {
 		.serve = {
 			.tls = -1,
-			.limits = {
-				.connections = 1024,
-				.export_connections = 256,
-				.options = 64,
-				.name = NBD_MAX_STRING,
-				.payload = 32u << 20,
-				.requests = 1024,
-				.memory = 64u << 20,
-				.handshake = 10000,
-				.stall = 60000,
-				.shutdown = 10000,
-			},
+			.limits = SERVE_LIMITS,
 		},
 		.hold_time = 60000,
 	},
@@ -97,19 +85,7 @@ static int seed_run(const void *settings, int argc, char **argv, struct error *e
 	struct seed_settings s = *(const struct seed_settings *)settings;
 
 	(void)argc;
-	if (s.mount.run && s.mount.daemon) {
-		error_set(error, -EINVAL, "--run and --daemon exclude each other: the helper of --run ends with its command");
-		return EXIT_USAGE;
-	}
-	if (s.mount.log && !s.mount.daemon) {
-		error_set(error, -EINVAL, "--log is for --daemon; redirect stderr instead");
-		return EXIT_USAGE;
-	}
-	if (s.mount.recover && s.mount.index != MOUNT_AUTO) {
-		error_set(error, -EINVAL, "--index and --recover exclude each other: a device keeps its number");
-		return EXIT_USAGE;
-	}
-	if (s.mount.recover && device_index(s.mount.recover, &(uint32_t){ 0 }, error))
+	if (mount_options_check(&s.mount, error))
 		return EXIT_USAGE;
 	if (stop_check(&s.seed.stop, error))
 		return EXIT_USAGE;

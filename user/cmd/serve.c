@@ -15,19 +15,7 @@ static const char *const words_tls[] = {
 
 static const struct serve_options serve_defaults = {
 	.tls = -1,
-	.limits = {
-		.connections = 1024,
-		.export_connections = 256,
-		.options = 64,
-		.name = NBD_MAX_STRING,
-		.payload = 32u << 20,
-		.requests = 1024,
-		.memory = 64u << 20,
-		.handshake = 10000,
-		.stall = 60000,
-		.idle = 0,
-		.shutdown = 60000,
-	},
+	.limits = SERVE_LIMITS,
 };
 
 #define S(field) OPT(serve_options, field)

@@ -82,6 +82,9 @@ struct mount_options {
 	.pull_push = { .pull_workers = 256, .push_workers = 32, .push_interval = 5000 }, \
 }
 
+/* Options that do not go together, of all commands that mount. 0 or -EINVAL with a sentence. */
+int mount_options_check(const struct mount_options *options, struct error *error);
+
 /*
  * Mounts @backend and serves it until the device is gone. Returns the exit status of the program,
  * or a negative errno with a sentence in @error. To be called once per process; with --daemon the

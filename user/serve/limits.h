@@ -22,6 +22,21 @@ struct serve_limits {
 	uint32_t shutdown;		/* ms for making all exports durable at the end */
 };
 
+/* Unless told otherwise; NBD_MAX_STRING is nbd/protocol.h's. */
+#define SERVE_LIMITS { \
+	.connections = 1024, \
+	.export_connections = 256, \
+	.options = 64, \
+	.name = NBD_MAX_STRING, \
+	.payload = 32u << 20, \
+	.requests = 1024, \
+	.memory = 64u << 20, \
+	.handshake = 10000, \
+	.stall = 60000, \
+	.idle = 0, \
+	.shutdown = 60000, \
+}
+
 #define SERVE_OPTION_MAX	(32u << 10)	/* bytes of an option's data that is looked at */
 #define SERVE_OPTION_SKIP	(1u << 20)	/* bytes of one that is skipped and refused; longer ends it */
 #define SERVE_SKIP		(64u << 20)	/* bytes of a refused payload that is skipped; longer ends it */
