@@ -6,6 +6,8 @@
 # is served on the other, both by the kernel's clock, which is the same for both here. And what there was before:
 # a managed mount that is closed on the one side, with what is left written back, and opened on the other.
 # The application is fio, 4 KiB at random places; it is not stopped by anything but the writes that wait.
+# And, case "tracked": what does it cost a writer that what he writes is remembered? With a leecher that asks for
+# nothing: here it would be paid for by the same processor.
 
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
@@ -91,11 +93,46 @@ managed()
 	far_detach
 }
 
+# writer_kiops: what a writer reaches on /dev/r3map0
+writer_kiops()
+{
+	local kiops
+	bench_fio /dev/r3map0 randwrite-qd32 >"$BENCH_TMP/json"
+	read -r _ _ _ kiops _ < <(jq -r "$BENCH_JQ | @tsv" "$BENCH_TMP/json")
+	echo "$kiops"
+}
+
+tracked()
+{
+	local case=$1 rep=$2 before after leecher
+	far_r3map seed --daemon --index 0 --unix "/seed.sock" "mem:$BENCH_SIZE" >"$BENCH_TMP/seed" 2>&1 ||
+		bench_die "the seeder: $(tail -n 1 "$BENCH_TMP/seed")"
+	writer_kiops >/dev/null
+	before=$(writer_kiops)
+	far_r3map leech --daemon --index 1 "nbd+unix:///?socket=/seed.sock" >"$BENCH_TMP/leech" 2>&1 ||
+		bench_die "the leecher: $(tail -n 1 "$BENCH_TMP/leech")"
+	bench_wait "the leecher to follow" shown_is /dev/r3map1 .migration.phase following
+	leecher=$(cat /sys/block/r3map1/r3map/helper_pid)
+	kill -STOP "$leecher"
+	after=$(writer_kiops)
+	kill -CONT "$leecher"
+	bench_result migration "$case before" kiops "$rep" "$before"
+	bench_result migration "$case" kiops "$rep" "$after"
+	bench_say "tracked $rep: $after kIOPS, $before before"
+	far_r3map umount /dev/r3map1 >/dev/null
+	far_r3map umount /dev/r3map0 >/dev/null
+	sleep 0.5
+}
+
 far_begin migration,managed
 far_memory "$BENCH_SIZE"
 far_command r3map-managed
-mapfile -t cases < <(bench_cases rtt0 rtt10 rtt30)
+mapfile -t cases < <(bench_cases tracked rtt0 rtt10 rtt30)
 for case in "${cases[@]}"; do
+	if [ "$case" = tracked ]; then
+		for ((rep = 1; rep <= BENCH_REPS; rep++)); do tracked "$case" "$rep"; done
+		continue
+	fi
 	far_delay "${case#rtt}"
 	for subject in ${BENCH_SUBJECTS//,/ }; do
 		for ((rep = 1; rep <= BENCH_REPS; rep++)); do
