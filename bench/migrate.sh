@@ -28,8 +28,9 @@ writes()
 
 writes_end()
 {
-	kill -INT $writer 2>/dev/null || :
-	wait $writer || :
+	# asked to end, it and the process of its job may take longer than all that is measured
+	pkill -KILL -x fio || :
+	wait $writer 2>/dev/null || :
 }
 
 # far_shown DEVICE FILTER: what r3map show says, by jq
