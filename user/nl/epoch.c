@@ -101,8 +101,10 @@ void epoch_extents_merge(struct epoch_extents *extents)
 	struct r3map_extent *list = extents->extent;
 	unsigned int used = 0;
 
-	qsort(list, extents->count, sizeof(*list), extent_compare);
 	extents->bytes = 0;
+	if (!extents->count)
+		return;
+	qsort(list, extents->count, sizeof(*list), extent_compare);
 	for (unsigned int i = 0; i < extents->count; i++) {
 		struct r3map_extent *last = used ? &list[used - 1] : NULL;
 		uint64_t end = list[i].offset + list[i].length;
