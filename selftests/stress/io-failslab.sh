@@ -67,7 +67,6 @@ round()
 	kind=$1
 	shift
 	local what=(reads writes flushes discards zeroes)
-	[ "$kind" != managed ] || what=(hits misses fetches flushes)
 	cp "$TEST_DIR/image" "$TEST_DIR/file"
 	device_mount --depth 8 --park 1h --no-part-scan "$@" "$backend"
 	cleanup_fn faults_off # before the device is removed
@@ -80,8 +79,6 @@ round()
 	again device_recover "$backend" || fail "$kind: recovery"
 	# also where a helper had come half-way, the last one has it
 	device_await live
-	# in the end all is local
-	[ "$kind" != managed ] || what=(hits flushes)
 	progress "$(slow 50 4)" "${what[@]}"
 	kill -TERM $model
 	wait $model || fail "$kind: $(cat "$TEST_DIR/said")"
@@ -117,4 +114,3 @@ note "$failed of $i mounts failed"
 
 round shared --queues 2 --transport shared
 round inline --queues 2 --transport inline
-round managed --managed --chunk-size 16K --pull-workers 0 --push-interval 100ms
