@@ -54,8 +54,8 @@ static struct r3map_epoch *epoch_at(const struct r3map_epochs *epochs, unsigned 
 	return rcu_dereference_protected(epochs->open[i], lockdep_is_held(epochs->lock));
 }
 
-int r3map_epoch_open(struct r3map_epochs *epochs, u64 size, u32 grain, u64 *number,
-		     struct netlink_ext_ack *extack)
+struct r3map_epoch *r3map_epoch_open(struct r3map_epochs *epochs, u64 size, u32 grain,
+				     struct netlink_ext_ack *extack)
 {
 	struct r3map_epoch *epoch;
 	unsigned int i = 0;
@@ -64,17 +64,16 @@ int r3map_epoch_open(struct r3map_epochs *epochs, u64 size, u32 grain, u64 *numb
 		i++;
 	if (i == R3MAP_MAX_EPOCHS) {
 		NL_SET_ERR_MSG(extack, "the device has as many epochs as it can have");
-		return -EBUSY;
+		return ERR_PTR(-EBUSY);
 	}
 	epoch = epoch_new(size, grain);
 	if (!epoch)
-		return -ENOMEM;
-	*number = epoch->number;
+		return ERR_PTR(-ENOMEM);
 	rcu_assign_pointer(epochs->open[i], epoch);
 	WRITE_ONCE(epochs->nr, epochs->nr + 1);
 	/* The epoch before the bytes that are read from now on; see epoch.h. */
 	smp_mb();
-	return 0;
+	return epoch;
 }
 
 struct r3map_epoch *r3map_epoch_find(struct r3map_epochs *epochs, u64 number)

@@ -47,11 +47,11 @@ struct r3map_epoch_query {
 /**
  * r3map_epoch_open - begin to watch @size bytes
  * @grain: the least bytes of a grain, a power of two
- * @number: set to its name
  * Context: dev->lock is held; may sleep.
+ * Return: the epoch, or an ERR_PTR.
  */
-int r3map_epoch_open(struct r3map_epochs *epochs, u64 size, u32 grain, u64 *number,
-		     struct netlink_ext_ack *extack);
+struct r3map_epoch *r3map_epoch_open(struct r3map_epochs *epochs, u64 size, u32 grain,
+				     struct netlink_ext_ack *extack);
 /* The epoch called @number, or NULL. Context: dev->lock is held, and for as long as it is used. */
 struct r3map_epoch *r3map_epoch_find(struct r3map_epochs *epochs, u64 number);
 /* Nobody watches @epoch any more; it is gone. Context: dev->lock is held. */

@@ -50,15 +50,14 @@ int r3map_netlink_epoch_open(struct sk_buff *skb, struct genl_info *info)
 {
 	struct r3map_device *dev = r3map_netlink_find_helped(skb, info);
 	struct r3map_epoch *epoch;
-	u64 number;
 	int err;
 
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
-	err = r3map_epoch_open(&dev->epochs, dev->size, max_t(u32, PAGE_SIZE, dev->params.chunk),
-			       &number, info->extack);
+	epoch = r3map_epoch_open(&dev->epochs, dev->size,
+				 max_t(u32, PAGE_SIZE, dev->params.chunk), info->extack);
+	err = PTR_ERR_OR_ZERO(epoch);
 	if (!err) {
-		epoch = r3map_epoch_find(&dev->epochs, number);
 		err = epoch_reply_open(info, epoch);
 		/* Nobody knows of it, so nobody would close it. */
 		if (err)

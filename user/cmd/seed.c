@@ -15,10 +15,6 @@ struct seed_settings {
 	struct seed_options seed;
 };
 
-static const char *const words_tls[] = {
-	[TLS_OFF] = "off", [TLS_ON] = "on", [TLS_REQUIRE] = "require", NULL,
-};
-
 static const struct seed_settings seed_defaults = {
 	.mount = MOUNT_DEFAULTS,
 	.seed = {
@@ -65,7 +61,7 @@ static const struct opt seed_opts[] = {
 	  .help = "queues, each with a thread (default: one per CPU, up to 8)" },
 	{ OPT_U32, "threads", 0, S(seed.serve.threads), .value = "N", .min = 1, .max = 256,
 	  .help = "threads that serve leechers (default: one per CPU, up to 8)" },
-	{ OPT_CHOICE, "tls", 0, S(seed.serve.tls), .value = "off|on|require", .words = words_tls,
+	{ OPT_CHOICE, "tls", 0, S(seed.serve.tls), .value = "off|on|require", .words = serve_tls_words,
 	  .help = "TLS (default: on with certificates or keys, else off)" },
 	{ OPT_STRING, "tls-certificates", 0, S(seed.serve.tls_files.certificates), .value = "DIR",
 	  .help = "folder of server-cert.pem, server-key.pem, ca-cert.pem" },

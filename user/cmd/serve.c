@@ -9,10 +9,6 @@
 #include "nbd/protocol.h"
 #include "serve/serve.h"
 
-static const char *const words_tls[] = {
-	[TLS_OFF] = "off", [TLS_ON] = "on", [TLS_REQUIRE] = "require", NULL,
-};
-
 static const struct serve_options serve_defaults = {
 	.tls = -1,
 	.limits = SERVE_LIMITS,
@@ -42,7 +38,7 @@ static const struct opt serve_opts[] = {
 	  .help = "with --daemon: append messages to FILE" },
 	{ OPT_U32, "threads", 't', S(threads), .value = "N", .min = 1, .max = 256,
 	  .help = "threads that serve (default: one per CPU, up to 8)" },
-	{ OPT_CHOICE, "tls", 0, S(tls), .value = "off|on|require", .words = words_tls,
+	{ OPT_CHOICE, "tls", 0, S(tls), .value = "off|on|require", .words = serve_tls_words,
 	  .help = "encryption (default: on if --tls-certificates or --tls-psk is given, else off)" },
 	{ OPT_STRING, "tls-certificates", 0, S(tls_files.certificates), .value = "DIR",
 	  .help = "folder of ca-cert.pem, server-cert.pem and server-key.pem" },

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -130,9 +129,8 @@ static enum leech_phase leech_phase(struct leech *l)
 }
 
 /* Sleeps, unless it is to end. */
-static void leech_sleep(struct leech *l, uint64_t ns)
+static void leech_sleep(uint64_t ns)
 {
-	(void)l;
 	nbd_wait(-1, 0, loop_now() + ns);
 }
 
@@ -189,27 +187,32 @@ static int leech_connect(struct leech *l, struct error *error)
 		if (!told)
 			log_warn("%s; looking for it for %llu s", error->text, RECONNECT / MS / 1000);
 		told = true;
-		leech_sleep(l, pause);
+		leech_sleep(pause);
 		pause = pause * 2 < RETRY_MOST ? pause * 2 : RETRY_MOST;
 	}
 }
 
-/* Asks, in a new connection if the old one is lost: for what may be asked twice. */
+/* *@err is that of a question that may be asked twice. True: the link was lost, and there is a new one for it. */
+static bool leech_again(struct leech *l, int *err, struct error *error)
+{
+	if (!*err || leech_stopped(l) || (l->linked && !l->link.lost))
+		return false;
+	leech_lose(l);
+	*err = leech_connect(l, error);
+	return !*err;
+}
+
+/* Asks, in a new connection if the old one is lost. */
 static int leech_ask(struct leech *l, const struct migrate_message *question,
 		     struct migrate_message *answer, enum migrate_type type, struct error *error)
 {
 	int err;
 
-	for (;;) {
+	do {
 		*answer = *question;
 		err = l->linked ? link_ask(&l->link, answer, type, loop_now() + ANSWER, error) : -EPIPE;
-		if (!err || leech_stopped(l) || (l->linked && !l->link.lost))
-			return err;
-		leech_lose(l);
-		err = leech_connect(l, error);
-		if (err)
-			return err;
-	}
+	} while (leech_again(l, &err, error));
+	return err;
 }
 
 /* Until it has, somebody there may take the region back. */
@@ -263,7 +266,7 @@ static int leech_wait_local(struct leech *l, bool *early, struct error *error)
 			*early = true;
 			return 0;
 		}
-		leech_sleep(l, pause);
+		leech_sleep(pause);
 		/* Short rounds are looked at closely, long ones need not be. */
 		if (pause < 20 * MS)
 			pause += pause / 8;
@@ -277,22 +280,16 @@ static int leech_take(struct leech *l, struct epoch_extents *extents, struct err
 	uint64_t begun;
 	int err;
 
-	for (;;) {
+	do {
 		extents->count = 0;
 		begun = loop_now();
 		m.received = l->received;
 		err = l->linked ? link_send(&l->link, &m, begun + ANSWER, error) : -EPIPE;
 		if (!err)
 			err = link_receive_extents(&l->link, extents, begun + ANSWER, error);
-		if (!err)
-			break;
-		if (leech_stopped(l) || (l->linked && !l->link.lost))
-			return err;
-		leech_lose(l);
-		err = leech_connect(l, error);
-		if (err)
-			return err;
-	}
+	} while (leech_again(l, &err, error));
+	if (err)
+		return err;
 	l->received++;
 	pthread_mutex_lock(&l->lock);
 	if (!l->rtt || loop_now() - begun < l->rtt)
@@ -345,7 +342,7 @@ static int leech_follow(struct leech *l, struct error *error)
 		if (atomic_load(&l->asked))
 			break;
 		if (loop_now() - begun < ROUND_LEAST)
-			leech_sleep(l, ROUND_LEAST - (loop_now() - begun));
+			leech_sleep(ROUND_LEAST - (loop_now() - begun));
 		if (leech_stopped(l)) {
 			err = -ECANCELED;
 			break;
@@ -402,7 +399,7 @@ static int leech_rest(struct leech *l, struct error *error)
 		if (!err && busy && loop_now() > until)
 			err = error_set(error, -ETIMEDOUT, "what is being pulled does not come");
 		if (!err && busy) {
-			leech_sleep(l, MS / 2);
+			leech_sleep(MS / 2);
 			offset = 0;
 			busy = false;
 		}
@@ -451,11 +448,7 @@ static int finalize_get(struct leech *l, struct leech_final *f, struct error *er
 
 	for (;;) {
 		err = l->linked ? finalize_ask(l, f, error) : -EPIPE;
-		if (!err || leech_stopped(l) || (l->linked && !l->link.lost))
-			return err;
-		leech_lose(l);
-		err = leech_connect(l, error);
-		if (err)
+		if (!leech_again(l, &err, error))
 			return err;
 		if (!l->final)
 			return error_set(error, -ECANCELED, "the connection was lost before the seeder had finalized: nothing has happened");
@@ -528,7 +521,7 @@ static void finalize_note(struct leech *l, const struct leech_final *f, uint32_t
 			pthread_mutex_unlock(&l->lock);
 			return;
 		}
-		leech_sleep(l, MS / 2);
+		leech_sleep(MS / 2);
 	}
 }
 
@@ -546,18 +539,20 @@ static void leech_outcome(struct leech *l, const struct error *error)
 static int leech_finalize_now(struct leech *l, struct error *error)
 {
 	struct leech_final f = { 0 };
-	struct device before = { 0 };
+	struct device before;
 	char text[200];
 	int err;
 
 	leech_set_phase(l, LEECH_FINALIZING);
 	atomic_store(&l->asked, false);
 	err = leech_rest(l, error);
+	/* Who waits: asked here, since from the next line on nobody should be kept waiting for this. */
+	if (!err)
+		err = device_get(l->control, l->chunks.index, &before, error);
 	if (!err)
 		err = finalize_get(l, &f, error);
 	if (err)
 		goto out;
-	device_get(l->control, l->chunks.index, &before, NULL);
 	err = finalize_apply(l, &f, error);
 	if (err) {	/* what was told last counts as not received: it is told again */
 		finalize_abort(l);
@@ -658,7 +653,7 @@ static int leech_go(struct leech *l, struct error *error)
 			managed_again(l->managed);
 			leech_set_phase(l, LEECH_PULLING);
 			/* Not at once, if it does so by itself. */
-			leech_sleep(l, 1000 * MS);
+			leech_sleep(1000 * MS);
 			err = l->linked ? 0 : leech_connect(l, error);
 		}
 	}
@@ -726,7 +721,6 @@ int leech_open(struct loop *loop, const struct leech_options *options, const cha
 	       struct leech **out, struct error *error)
 {
 	struct leech *l = calloc(1, sizeof(*l));
-	sigset_t every, before;
 	int err;
 
 	if (!l)
@@ -744,10 +738,7 @@ int leech_open(struct loop *loop, const struct leech_options *options, const cha
 	err = leech_prepare(l, uri, loop, error);
 	if (err)
 		return err;
-	sigfillset(&every);
-	pthread_sigmask(SIG_SETMASK, &every, &before);
 	err = -pthread_create(&l->thread, NULL, leech_main, l);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	l->started = !err;
 	return err ? error_set(error, err, "cannot start a thread: %s", strerror(-err)) : 0;
 }

@@ -21,13 +21,12 @@
 #include "migrate/seed.h"
 #include "migrate/seeding.h"
 #include "nbd/handshake.h"
-#include "nl/control.h"
+#include "nl/device.h"
 #include "serve/listen.h"
 
 #define END_WAIT	5000		/* ms that links may take to end */
 
 struct seed {
-	struct loop *loop;
 	const struct seed_options *options;
 	struct server server;
 	struct listeners listeners;
@@ -101,8 +100,8 @@ static int seed_serve(struct seed *seed, struct backend *backend, struct error *
 }
 
 int seed_open(struct loop *loop, const struct seed_options *options, struct backend *backend,
-	      const char *device, uint32_t index, uint64_t generation, void (*gone)(void *data),
-	      void *data, struct seed **out, struct error *error)
+	      const struct device *device, const char *path, void (*gone)(void *data), void *data,
+	      struct seed **out, struct error *error)
 {
 	struct seed *seed = calloc(1, sizeof(*seed));
 	struct seedings *all;
@@ -111,7 +110,6 @@ int seed_open(struct loop *loop, const struct seed_options *options, struct back
 	if (!seed)
 		return error_set(error, -ENOMEM, "out of memory");
 	*out = seed;
-	seed->loop = loop;
 	seed->options = options;
 	seed->listeners.loop = loop;
 	seed->listeners.server = &seed->server;
@@ -121,11 +119,10 @@ int seed_open(struct loop *loop, const struct seed_options *options, struct back
 	all = &seed->seedings;
 	all->stop = &options->stop;
 	all->hold_time = options->hold_time;
-	all->device = device;
-	all->size = backend->info.size;
-	all->sessions.index = index;
-	all->sessions.generation = generation;
-	all->sessions.size = all->size;
+	all->device = path;
+	all->sessions.index = device->index;
+	all->sessions.generation = device->generation;
+	all->sessions.size = device->size;
 	all->told.run = seed_told;
 	pthread_mutex_init(&all->sessions.lock, NULL);
 	pthread_mutex_init(&all->order, NULL);

@@ -17,6 +17,7 @@
 
 struct backend;
 struct cJSON;
+struct device;
 struct error;
 struct loop;
 struct seed;
@@ -28,12 +29,12 @@ struct seed_options {
 };
 
 /*
- * @options and @backend, that of the device, are borrowed. @gone(@data): the region is at a leecher as a
+ * @options, @backend and @path, those of @device, are borrowed. @gone(@data): the region is at a leecher as a
  * whole. 0 or a negative errno with a sentence.
  */
 int seed_open(struct loop *loop, const struct seed_options *options, struct backend *backend,
-	      const char *device, uint32_t index, uint64_t generation, void (*gone)(void *data),
-	      void *data, struct seed **seed, struct error *error);
+	      const struct device *device, const char *path, void (*gone)(void *data), void *data,
+	      struct seed **seed, struct error *error);
 /* Its URIs, a line each; to be freed. NULL: out of memory. */
 char *seed_uris(const struct seed *seed);
 /* Adds what there is to tell to @object. False: out of memory. */

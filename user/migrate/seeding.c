@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,7 +77,7 @@ static int seeding_track(struct seeding *s, const struct migrate_track *track, s
 	if (!err) {
 		m.tracked = (struct migrate_tracked) {
 			.session = s->session->number,
-			.size = s->all->size,
+			.size = s->all->sessions.size,
 			.grain = s->session->epoch.grain,
 			.final = s->session->final,
 		};
@@ -198,34 +197,28 @@ static int seeding_commit(struct seeding *s, struct error *error)
 	return err ? err : seeding_okay(s, error);
 }
 
-/* Writes go on here. The order is held. */
+/*
+ * Writes go on here. @session: whose the region was; NULL: an earlier helper may have given it away. The order
+ * is held.
+ */
 static int take_back(struct seedings *all, struct session *session, struct control *control,
 		     struct error *error)
 {
 	int err;
 
-	if (session->committed)
+	if (session && session->committed)
 		return error_set(error, -EPERM, "the region is in use at its leecher: it cannot be taken back");
 	err = device_release(control, all->sessions.index, all->sessions.generation, error);
+	if (err == -EALREADY && !session)
+		return error_set(error, err, "the region was not given to anybody");
 	if (err && err != -EALREADY)
 		return err;
 	pthread_mutex_lock(&all->sessions.lock);
-	session->final = false;
+	if (session)
+		session->final = false;
 	pthread_mutex_unlock(&all->sessions.lock);
 	stop_resume(all->stop, all->device, DEADLINE_MOST);
 	return 0;
-}
-
-/* The same of a device that nothing is known of here. */
-static int take_back_unknown(struct seedings *all, struct control *control, struct error *error)
-{
-	int err = device_release(control, all->sessions.index, all->sessions.generation, error);
-
-	if (err == -EALREADY)
-		return error_set(error, err, "the region was not given to anybody");
-	if (!err)
-		stop_resume(all->stop, all->device, DEADLINE_MOST);
-	return err;
 }
 
 static int seeding_abort(struct seeding *s, struct error *error)
@@ -248,7 +241,7 @@ static int seeding_done(struct seeding *s, struct error *error)
 		return error_set(error, -EINVAL, "the region is not this leecher's");
 	pthread_mutex_lock(&s->all->sessions.lock);
 	s->session->all = true;
-	s->session->local = s->all->size;
+	s->session->local = s->all->sessions.size;
 	pthread_mutex_unlock(&s->all->sessions.lock);
 	log_info("%s has all of the region", s->address);
 	if (!atomic_exchange(&s->all->gone, true))
@@ -260,7 +253,7 @@ static int seeding_progress(struct seeding *s, const struct migrate_progress *pr
 			    struct error *error)
 {
 	pthread_mutex_lock(&s->all->sessions.lock);
-	s->session->local = progress->local < s->all->size ? progress->local : s->all->size;
+	s->session->local = progress->local < s->all->sessions.size ? progress->local : s->all->sessions.size;
 	s->session->round = progress->round;
 	pthread_mutex_unlock(&s->all->sessions.lock);
 	return seeding_okay(s, error);
@@ -347,7 +340,6 @@ int seeding_start(struct seedings *all, const struct stream *stream, const char 
 	struct seeding *s = calloc(1, sizeof(*s));
 	pthread_attr_t attr;
 	pthread_t thread;
-	sigset_t every, before;
 	int err;
 
 	if (!s)
@@ -363,10 +355,7 @@ int seeding_start(struct seedings *all, const struct stream *stream, const char 
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	sigfillset(&every);
-	pthread_sigmask(SIG_SETMASK, &every, &before);
 	err = -pthread_create(&thread, &attr, seeding_main, s);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
 	if (err) {
 		atomic_fetch_sub(&all->running, 1);
@@ -377,7 +366,6 @@ int seeding_start(struct seedings *all, const struct stream *stream, const char 
 
 int seeding_undo(struct seedings *all, struct error *error)
 {
-	struct session *session;
 	struct control *control;
 	int err;
 
@@ -388,11 +376,7 @@ int seeding_undo(struct seedings *all, struct error *error)
 		control_close(control);
 		return error_set(error, -EBUSY, "the device is being finalized: try again");
 	}
-	session = seeding_final(all);
-	if (session)
-		err = take_back(all, session, control, error);
-	else	/* an earlier helper may have given it away */
-		err = take_back_unknown(all, control, error);
+	err = take_back(all, seeding_final(all), control, error);
 	if (!err)
 		log_warn("the region was taken back by hand: writes go on here");
 	pthread_mutex_unlock(&all->order);

@@ -21,7 +21,6 @@ struct seedings {
 	const struct stop_options *stop;
 	uint32_t hold_time;		/* ms */
 	const char *device;		/* path */
-	uint64_t size;			/* bytes */
 	int interrupt;			/* an eventfd: readable at the end */
 
 	struct sessions sessions;

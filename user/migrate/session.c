@@ -55,7 +55,7 @@ int session_new(struct sessions *sessions, struct control *control, struct sessi
 		return error_set(error, -EBUSY, "this seeder has %u leechers, and can have no more",
 				 SESSIONS);
 	*s = (struct session) {
-		.epoch = { control, sessions->index, sessions->generation, 0, 0 },
+		.epoch = { control, sessions->index, sessions->generation, sessions->size, 0, 0 },
 	};
 	err = epoch_open(&s->epoch, error);
 	if (err)

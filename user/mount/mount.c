@@ -706,8 +706,8 @@ static int mount_migrate(struct mount *m, const char *backend, char **lines, str
 		err = leech_open(m->loop, o->leech, backend, &m->managed, m->path, mount_finalized, m,
 				 &m->leech, error);
 	if (!err && o->seed)
-		err = seed_open(m->loop, o->seed, m->backend, m->path, m->device.index,
-				m->device.generation, mount_gone, m, &m->seed, error);
+		err = seed_open(m->loop, o->seed, m->backend, &m->device, m->path, mount_gone, m, &m->seed,
+				error);
 	if (!err && m->seed) {
 		*lines = seed_uris(m->seed);
 		if (!*lines)

@@ -183,11 +183,9 @@ static int take_some(const struct epoch *epoch, struct take *take, struct error 
 int epoch_take(const struct epoch *epoch, struct epoch_extents *extents, struct error *error)
 {
 	struct take take = { .extents = extents };
-	struct device device;
-	int err;
+	int err = 0;
 
-	err = device_get(epoch->control, epoch->index, &device, error);
-	while (!err && take.next < device.size)
+	while (!err && take.next < epoch->size)
 		err = take_some(epoch, &take, error);
 	epoch_extents_merge(extents);
 	return err;

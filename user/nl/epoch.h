@@ -21,11 +21,12 @@ struct epoch {
 	struct control *control;
 	uint32_t index;
 	uint64_t generation;
+	uint64_t size;			/* bytes of the device, which stay so while it is open */
 	uint64_t number;
 	uint32_t grain;			/* bytes */
 };
 
-/* @epoch: its first three members are set. Nothing is dirty in it. */
+/* @epoch: its first four members are set. Nothing is dirty in it. */
 int epoch_open(struct epoch *epoch, struct error *error);
 int epoch_close(const struct epoch *epoch, struct error *error);
 

@@ -24,6 +24,9 @@ struct server_guest {
 	void (*take)(struct server_guest *guest, const struct stream *stream, const char *address);
 };
 
+/* By enum tls_mode. */
+extern const char *const serve_tls_words[];
+
 struct serve_options {
 	struct opt_list listen;		/* HOST[:PORT]... */
 	const char *unix_socket;	/* PATH, or NULL */

@@ -13,6 +13,10 @@
 
 #define THREADS_MAX	8		/* by default */
 
+const char *const serve_tls_words[] = {
+	[TLS_OFF] = "off", [TLS_ON] = "on", [TLS_REQUIRE] = "require", NULL,
+};
+
 int server_secure(struct server *server, const struct serve_options *options,
 		  struct error *error)
 {
