@@ -208,6 +208,7 @@ int control_request(struct control *control, struct nl_msg *msg, int max,
 {
 	struct request request = { .reply = reply, .data = data, .max = max };
 	struct nl_cb *cb = nl_cb_alloc(NL_CB_DEFAULT);
+	bool sent;
 	int err;
 
 	if (!cb) {
@@ -224,15 +225,17 @@ int control_request(struct control *control, struct nl_msg *msg, int max,
 		nlmsg_hdr(msg)->nlmsg_flags |= NLM_F_ACK;
 	err = nl_send_auto(control->sock, msg);
 	nlmsg_free(msg);
+	sent = err >= 0;
 	while (err >= 0 && !request.done) {
 		err = nl_recvmsgs(control->sock, cb);
 		if (err == -NLE_DUMP_INTR)	/* a device came or went: the rest still follows */
 			err = 0;
 	}
 	nl_cb_put(cb);
+	/* One whose answer is lost may have been carried out: no code that invites to repeat it. */
 	if (err < 0 && !request.done)
-		return error_set(error, control_errno(err), "generic netlink failed: %s",
-				 nl_geterror(err));
+		return error_set(error, sent ? -EIO : control_errno(err),
+				 "generic netlink failed: %s", nl_geterror(err));
 	if (!request.err)
 		return 0;
 	if (request.text[0])
