@@ -1,12 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Usage: [RINGS=unit] sanitize.sh [address] [thread] [valgrind]
+# Usage: sanitize.sh [address] [thread] [valgrind]
 #
 # Runs tests of the host rings again with tools that watch memory and threads:
 # with AddressSanitizer and UBSan, with ThreadSanitizer, and in valgrind. All
-# unit and protocol tests with each (but VALGRIND_NOT), the fuzz inputs with all but the second;
-# with RINGS=unit no protocol tests, which valgrind makes last for half an hour.
+# unit and protocol tests with each (but VALGRIND_NOT), the fuzz inputs with all but the second.
 # A test fails as well when a tool has found something in any of its programs.
 # KTAP, and a sum in the last line; reports and outputs are kept in the cache.
 
@@ -123,11 +122,7 @@ for tool; do
 	*) vm_usage "unknown tool '$tool': give address, thread or valgrind" ;;
 	esac
 done
-case ${RINGS:-} in
-'') mapfile -t protocol < <(make -s list | sed -n 's/^host proto\//proto\//p') ;;
-unit) protocol=() ;;
-*) vm_usage "RINGS is unit, or not given" ;;
-esac
+mapfile -t protocol < <(make -s list | sed -n 's/^host proto\//proto\//p')
 for tool; do
 	"sanitize_$tool"
 done
