@@ -3,8 +3,8 @@
  * Bios of managed devices. See managed.h.
  *
  * A request here is owned by whoever works on it, waits in the chunk map, or is stalled: short of
- * memory for its fetch, or waiting for a claim whose helper is gone. All that wait are looked at
- * by r3map_managed_expire(), so that no wait is without a bound.
+ * memory for its fetch or in the store, or waiting for a claim whose helper is gone. All that wait
+ * are looked at by r3map_managed_expire(), so that no wait is without a bound.
  */
 #include <linux/blkdev.h>
 #include <linux/ktime.h>
@@ -289,6 +289,14 @@ static void managed_moved(struct r3map_managed *m, struct r3map_request *request
 		managed_dirty(m, request, err);
 		if (request->owner)
 			managed_disown(m, request, !err, woken);
+	}
+	/* Memory that is short now comes back; the request's timeout bounds how long it waits. */
+	if (unlikely(err == -ENOMEM)) {
+		LIST_HEAD(again);
+
+		list_add(&request->node, &again);
+		managed_stall(m, &again, MANAGED_RETRY_MS);
+		return;
 	}
 	if (unlikely(err)) {
 		managed_end(m, request, errno_to_blk_status(err));

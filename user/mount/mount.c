@@ -74,6 +74,7 @@ struct mount {
 	struct loop *loop;
 	struct loop_source signals, news, child;
 	struct loop_timer retry;
+	struct loop_timer repair;	/* of what lost events would have told */
 	struct loop_timer look;		/* for --progress */
 	struct progress progress;
 	pid_t child_pid;		/* 0: there is none, or it has ended */
@@ -379,8 +380,15 @@ static void mount_repair(struct mount *m)
 
 	if (err == -ENODEV || (!err && now.generation != m->device.generation))
 		m->removed = true;
-	else if (!err && m->syncing)	/* its end may have been among them */
+	else if (err)	/* short of memory, as when they were lost */
+		loop_timer_set(m->loop, &m->repair, loop_now() + RETRY_SLOW);
+	else if (m->syncing)	/* its end may have been among them */
 		mount_sync(m);
+}
+
+static void mount_repair_again(struct loop_timer *timer)
+{
+	mount_repair((struct mount *)((char *)timer - offsetof(struct mount, repair)));
 }
 
 static void mount_news(struct loop_source *source, uint32_t events)
@@ -585,6 +593,7 @@ static int mount_sources(struct mount *m, struct error *error)
 	m->news.fd = events_fd(m->events);
 	m->news.ready = mount_news;
 	m->retry.fire = mount_retry;
+	m->repair.fire = mount_repair_again;
 	m->look.fire = mount_look;
 	progress_init(&m->progress, stderr);
 	err = signals_watch(m->loop, &m->signals, error);

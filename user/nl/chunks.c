@@ -32,21 +32,31 @@ static struct nl_msg *chunks_message(const struct chunks *chunks, int cmd)
 	return msg;
 }
 
+/*
+ * Is a request that ended with @err to be made again? Then a moment has passed: memory that is
+ * short now comes back, and giving up would leave chunks claimed or taken. @tries begins as 0.
+ */
+static bool chunks_again(int err, unsigned int *tries)
+{
+	if ((err != -ENOMEM && err != -ENOBUFS) || (*tries)++ == MEMORY_TRIES)
+		return false;
+	nanosleep(&(struct timespec){ .tv_nsec = MEMORY_PAUSE }, NULL);
+	return true;
+}
+
 /* Puts what @what describes in @msg; nonzero if it does not fit. */
 typedef int chunks_put(struct nl_msg *msg, const void *what);
 typedef int chunks_reply(struct nlattr **attrs, void *data);
 
-/*
- * Sends command @cmd with what @put puts in it. Memory that is short now comes back; giving up
- * would leave chunks claimed or taken.
- */
+/* Sends command @cmd with what @put puts in it. */
 static int chunks_request(const struct chunks *chunks, int cmd, chunks_put *put, const void *what,
 			  chunks_reply *reply, void *data, struct error *error)
 {
+	unsigned int tries = 0;
 	struct nl_msg *msg;
 	int err;
 
-	for (unsigned int tries = 0;; tries++) {
+	do {
 		if (error)
 			*error = (struct error){ 0 };
 		msg = chunks_message(chunks, cmd);
@@ -57,10 +67,8 @@ static int chunks_request(const struct chunks *chunks, int cmd, chunks_put *put,
 			nlmsg_free(msg);
 			err = error_set(error, -ENOMEM, "out of memory for a message");
 		}
-		if ((err != -ENOMEM && err != -ENOBUFS) || tries == MEMORY_TRIES)
-			return err;
-		nanosleep(&(struct timespec){ .tv_nsec = MEMORY_PAUSE }, NULL);
-	}
+	} while (chunks_again(err, &tries));
+	return err;
 }
 
 static int extents_reply(struct nlattr **attrs, void *data)
@@ -202,12 +210,17 @@ int chunks_forget(const struct chunks *chunks, const struct r3map_extent *extent
 
 int chunks_local(const struct chunks *chunks, uint64_t *bytes, struct error *error)
 {
+	unsigned int tries = 0;
 	struct device device;
 	int err;
 
 	if (chunks->ops)
 		return chunks->ops->local(chunks->map, bytes, error);
-	err = device_get(chunks->control, chunks->index, &device, error);
+	do {
+		if (error)
+			*error = (struct error){ 0 };
+		err = device_get(chunks->control, chunks->index, &device, error);
+	} while (chunks_again(err, &tries));
 	if (!err)
 		*bytes = device.local;
 	return err;
