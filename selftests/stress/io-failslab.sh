@@ -67,6 +67,7 @@ round()
 	kind=$1
 	shift
 	local what=(reads writes flushes discards zeroes)
+	[ "$kind" != managed ] || what=(hits misses fetches flushes)
 	cp "$TEST_DIR/image" "$TEST_DIR/file"
 	device_mount --depth 8 --park 1h --no-part-scan "$@" "$backend"
 	cleanup_fn faults_off # before the device is removed
@@ -79,6 +80,8 @@ round()
 	again device_recover "$backend" || fail "$kind: recovery"
 	# also where a helper had come half-way, the last one has it
 	device_await live
+	# in the end all is local
+	[ "$kind" != managed ] || what=(hits flushes)
 	progress "$(slow 50 4)" "${what[@]}"
 	kill -TERM $model
 	wait $model || fail "$kind: $(cat "$TEST_DIR/said")"
@@ -91,11 +94,11 @@ round()
 	[ "$delayed" -gt 0 ] || fail "$kind: the injection does nothing"
 }
 
-# a mount makes hundreds of allocations: one of these fails
+# a mount makes hundreds of allocations: one of these fails, and some mounts with it
 failed=0
 DEV=/dev/r3map1
 cleanup_fn device_remove "$DEV"
-for ((i = 0; i < $(slow 12 4); i++)); do
+for ((i = 0; i < $(slow 12 4) || (failed == 0 && i < 60); i++)); do
 	faults_module 3 1
 	status=0
 	r3map mount --daemon --index 1 --no-part-scan mem:1M >"$TEST_DIR/out" 2>"$TEST_DIR/err" || status=$?
@@ -114,3 +117,4 @@ note "$failed of $i mounts failed"
 
 round shared --queues 2 --transport shared
 round inline --queues 2 --transport inline
+round managed --managed --chunk-size 16K --pull-workers 0 --push-interval 100ms
