@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:2 6.12
+# kernels: 6.1:2 6.12 7.2:1
 #
 # This test will compare the device's attributes in sysfs with Documentation/ABI: each
 # is documented, none can be written, and nothing is documented that is not there.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12
+# kernels: 6.1:1 6.12 7.2:2
 #
 # This test will count what it does, and find the same in /proc/diskstats, in the
 # device's counters, in the tracepoints and in debugfs.

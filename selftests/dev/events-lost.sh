@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12
+# kernels: 6.1:1 6.12 7.2:2
 #
 # This test will let the sockets of listeners run over: the kernel waits for none of them and says that
 # events were lost, and the monitor says so, too, and then what there is.

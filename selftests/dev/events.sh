@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12
+# kernels: 6.1:1 6.12 7.2:1
 #
 # This test will listen while a device lives, parks, recovers, fails, changes and dies:
 # every step is told, in order, with its generation, and a dump tells the same.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.12
+# kernels: 6.12 7.2:2
 #
 # This test will make devices of every block size and with other limits, find each in
 # /sys/block/*/queue, and see that no request is larger or less aligned than was said.

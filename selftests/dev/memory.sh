@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.12
+# kernels: 6.12 7.2:1
 #
 # This test will send many requests and make many devices, and see that neither the kernel's
 # memory nor the helper's grows with them and that the module is used by nobody afterwards.

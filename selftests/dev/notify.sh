@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12:2
+# kernels: 6.1:1 6.12:2 7.2:2
 #
 # This test will be what systemd is to the helper: told that it is ready by the helper itself and when
 # the device answers, not before, told when it stops, and told nothing of a mount that fails.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12
+# kernels: 6.1:1 6.12 7.2:1
 #
 # This test will use a device with partitions: their nodes appear by themselves once
 # the device is ready, not with --no-part-scan, and after a new table is written.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12
+# kernels: 6.1:1 6.12 7.2:1
 #
 # This test will make a device read-only, at once and while it is mounted, and see
 # the kernel refuse writes and the backend get none.

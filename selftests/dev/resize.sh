@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.12
+# kernels: 6.12 7.2:2
 #
 # This test will make a device larger and smaller while it is read and written, and
 # see every opener, the file system on it and the events agree on the size.

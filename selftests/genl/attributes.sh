@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12
+# kernels: 6.1:1 6.12 7.2:1
 #
 # This test will send unknown, missing, short, overlong and out-of-range
 # attributes with every command, and see each refused with words, changing nothing.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12
+# kernels: 6.1:1 6.12 7.2:1
 #
 # This test will look at what a managed device counts where it is easily counted wrongly: errors of
 # bios only, chunks once, the short chunk at the end as what it is.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:2 6.12
+# kernels: 6.1:2 6.12 7.2:1
 #
 # This test will answer reads with every errno that the block layer has a word for, and with
 # some that it has none for, and see what whoever reads gets.

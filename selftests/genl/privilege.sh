@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12
+# kernels: 6.1:1 6.12 7.2:2
 #
 # This test will call as nobody, with CAP_NET_ADMIN alone, from another user namespace
 # and from another network namespace; only real CAP_SYS_ADMIN is served, anywhere, but for

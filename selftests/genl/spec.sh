@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12:2
+# kernels: 6.1:1 6.12:2 7.2:2
 #
 # This test will compare the netlink specification with the uapi header and with the
 # family in the running kernel: names, numbers, operations, groups and policies.

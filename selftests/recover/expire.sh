@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:2 6.12
+# kernels: 6.1:2 6.12 7.2:2
 #
 # This test will look for a request that nobody counts: one that is on no list, because its
 # payload is being copied, at the moment when ages are looked at. It must time out as any other.

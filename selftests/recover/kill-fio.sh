@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:2 6.12
+# kernels: 6.1:2 6.12 7.2:2
 #
 # This test will kill the helper under fio with verification, through either transport,
 # and see every block come back as it was written.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12
+# kernels: 6.1:1 6.12 7.2:1
 #
 # This test will lose the helper under both policies: bios fail at once, or wait and are
 # finished by the next helper, or fail when the time is over; a failed device recovers.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:2 6.12
+# kernels: 6.1:2 6.12 7.2:1
 #
 # This test will try to take over a device that is alive, with another backend, with one
 # of a smaller size, and twice at once: one helper wins, nothing else changes.
