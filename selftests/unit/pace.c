@@ -121,6 +121,159 @@ static void test_starts(void **state)
 	}
 }
 
+/* --- a transport that begins slowly -------------------------------------------------------------- */
+
+#define MSS		1448u
+#define PACKETS		45u	/* of a chunk of 64 KiB */
+#define RING		(1u << 16)
+
+/* Times, in the order in which they come. */
+struct times {
+	uint64_t at[RING];
+	unsigned int first, end;
+};
+
+/*
+ * TCP at its start, from a server @delay away, there and back: ten packets, and one more for each that was
+ * acknowledged, up to @most; @each of the bottleneck's time for one. What is asked for waits at the server
+ * for its turn.
+ */
+struct transport {
+	uint64_t delay, each;		/* ns */
+	uint64_t bottleneck;		/* ns: until when it is busy */
+	uint32_t window, most, flight;	/* packets */
+	uint32_t waiting, waiting_most;	/* packets, at the server */
+	struct times requests;		/* when they are at the server */
+	struct times arrivals;		/* of packets, at the client */
+	struct times acks;		/* at the server */
+	struct pace_mark asked[RING];
+	unsigned int chunks_asked, chunks_arrived, packets_arrived;
+	unsigned int demanded;		/* chunks, which come first */
+};
+
+static void times_add(struct times *times, uint64_t at)
+{
+	times->at[times->end++ % RING] = at;
+}
+
+static uint64_t times_first(const struct times *times)
+{
+	return times->first == times->end ? UINT64_MAX : times->at[times->first % RING];
+}
+
+static void transport_send(struct transport *t, uint64_t now)
+{
+	if (t->waiting > t->waiting_most)
+		t->waiting_most = t->waiting;
+	for (; t->waiting && t->flight < t->window; t->waiting--, t->flight++) {
+		if (t->bottleneck < now)
+			t->bottleneck = now;
+		t->bottleneck += t->each;
+		times_add(&t->arrivals, t->bottleneck + t->delay / 2);
+	}
+}
+
+static void transport_ask(struct transport *t, const struct pace *pace, uint64_t now)
+{
+	while (t->chunks_asked - t->chunks_arrived < (pace ? pace_window(pace) : MOST)) {
+		if (pace)
+			t->asked[t->chunks_asked % RING] = pace_asked(pace, now);
+		t->chunks_asked++;
+		times_add(&t->requests, now + t->delay / 2);
+	}
+}
+
+/* A packet has come, and perhaps the last one of a chunk. */
+static void transport_arrived(struct transport *t, struct pace *pace, uint64_t now)
+{
+	bool full;
+
+	times_add(&t->acks, now + t->delay / 2);
+	if (++t->packets_arrived % PACKETS || t->packets_arrived < t->demanded * PACKETS)
+		return;
+	if (t->packets_arrived == t->demanded * PACKETS) {
+		if (pace)
+			pace_beside_arrived(pace, t->demanded);
+		return;
+	}
+	full = pace && t->chunks_asked - t->chunks_arrived >= pace_window(pace);
+	if (pace)
+		pace_arrived(pace, &t->asked[t->chunks_arrived % RING], now, full);
+	t->chunks_arrived++;
+	transport_ask(t, pace, now);
+}
+
+/*
+ * How long (ns) it takes until @chunks have come; without a pace as many as there are have been asked for. A reader
+ * has asked for @demanded before, in one request: it has them when all of them are there.
+ */
+static uint64_t transport_run(struct transport *t, struct pace *pace, unsigned int demanded, unsigned int chunks)
+{
+	uint64_t now = 0;
+
+	t->demanded = demanded;
+	if (demanded)
+		times_add(&t->requests, now + t->delay / 2);
+	if (pace)
+		pace_begin(pace, now, demanded);
+	transport_ask(t, pace, now);
+	while (t->chunks_arrived < chunks) {
+		uint64_t request = times_first(&t->requests), ack = times_first(&t->acks);
+		uint64_t arrival = times_first(&t->arrivals);
+
+		now = request < ack ? request : ack;
+		now = arrival < now ? arrival : now;
+		if (now == arrival) {
+			t->arrivals.first++;
+			transport_arrived(t, pace, now);
+			continue;
+		}
+		if (now == request) {
+			t->waiting += PACKETS * (t->requests.first || !demanded ? 1 : demanded);
+			t->requests.first++;
+		} else {
+			t->acks.first++;
+			t->flight--;
+			if (t->window < t->most)
+				t->window++;
+		}
+		transport_send(t, now);
+	}
+	return now;
+}
+
+/*
+ * While TCP begins, the pull is not what it waits for, also behind a reader's large request; and no more waits at
+ * the server than before it or is on the path.
+ */
+static void test_slow_start(void **state)
+{
+	static const uint64_t delays[] = { 5 * MS, 10 * MS, 30 * MS, 100 * MS };
+	static const unsigned int demands[] = { 0, 1, 16 };
+	struct transport *t = malloc(sizeof(*t));
+
+	(void)state;
+	assert_non_null(t);
+	for (unsigned int i = 0; i < 12; i++) {
+		const struct transport model = {
+			.delay = delays[i / 3], .each = 524288 / PACKETS, .window = 10, .most = RING / 4,
+		};
+		const unsigned int fills = (unsigned int)(model.delay / 524288) + 1, chunks = 3 * fills + 20;
+		uint64_t least, took;
+		struct pace pace;
+
+		*t = model;
+		least = transport_run(t, NULL, demands[i % 3], chunks);
+		*t = model;
+		pace_init(&pace, MOST, 0, 0);
+		took = transport_run(t, &pace, demands[i % 3], chunks);
+		assert_in_range(took, least, least + least / 64);
+		assert_in_range(t->waiting_most, 0, (2 * demands[i % 3] + 4) * PACKETS);
+		assert_in_range(pace_window(&pace), fills, 2 * fills + 2 * demands[i % 3] + 10);
+	}
+	free(t);
+}
+
 /* Chunks that come late for other reasons than a queue do not make it slow. */
 static void test_jitter(void **state)
 {
@@ -250,6 +403,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fills),
 		cmocka_unit_test(test_starts),
+		cmocka_unit_test(test_slow_start),
 		cmocka_unit_test(test_jitter),
 		cmocka_unit_test(test_late),
 		cmocka_unit_test(test_most),

@@ -99,7 +99,12 @@ static const struct chunks_ops map_ops = {
 
 static void pipeline_missed(void *data, uint64_t offset, uint32_t length)
 {
-	managed_missed(data, offset, length);
+	managed_missed(data, offset, length, true);
+}
+
+static void pipeline_fetched(void *data, uint32_t length)
+{
+	managed_fetched(data, length);
 }
 
 static int pipeline_synced(struct pipeline *p, const struct pipeline_options *options,
@@ -110,6 +115,7 @@ static int pipeline_synced(struct pipeline *p, const struct pipeline_options *op
 		.chunk = options->chunk,
 		.fetch_max = p->managed.max_io,
 		.missed = pipeline_missed,
+		.fetched = pipeline_fetched,
 		.data = &p->managed,
 	};
 	struct backend *local, *tracking;

@@ -103,6 +103,8 @@ static void fetch_done(struct backend_io *io, int error)
 		*fetch->result = error;
 	fetch->next = s->free;
 	s->free = fetch;
+	if (s->options.fetched)
+		s->options.fetched(s->options.data, (uint32_t)(to - from));
 	synced_changed(s);
 }
 

@@ -49,6 +49,8 @@ struct synced_options {
 	uint32_t fetch_max;		/* bytes of one fetch, at most; >= chunk */
 	/* A fetch begins. May be NULL. */
 	void (*missed)(void *data, uint64_t offset, uint32_t length);
+	/* And it is over. May be NULL. */
+	void (*fetched)(void *data, uint32_t length);
 	void *data;
 };
 

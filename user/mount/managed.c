@@ -179,7 +179,7 @@ void managed_ready(struct managed *managed)
 	managed_tell(managed);
 }
 
-void managed_missed(struct managed *managed, uint64_t offset, uint32_t length)
+void managed_missed(struct managed *managed, uint64_t offset, uint32_t length, bool beside)
 {
 	char line[64];
 	int used;
@@ -187,6 +187,8 @@ void managed_missed(struct managed *managed, uint64_t offset, uint32_t length)
 	atomic_store(&managed->missed, offset + length);
 	if (atomic_load(&managed->ready) && !atomic_exchange(&managed->used, true))
 		managed_tell(managed);
+	if (beside && managed->pull)
+		pull_missed(managed->pull, length);
 	if (managed->record < 0)
 		return;
 	used = snprintf(line, sizeof(line), "%" PRIu64 " %" PRIu32 "\n", offset, length);
@@ -195,6 +197,12 @@ void managed_missed(struct managed *managed, uint64_t offset, uint32_t length)
 		managed->record_failed = true;
 		log_warn("cannot record the order of the misses: %s", strerror(errno));
 	}
+}
+
+void managed_fetched(struct managed *managed, uint32_t length)
+{
+	if (managed->pull)
+		pull_fetched(managed->pull, length);
 }
 
 void managed_flush(struct managed *managed, struct managed_flush *flush)

@@ -127,8 +127,10 @@ void managed_whole(struct managed *managed);
 
 /* The device is about to be told of. From any thread. */
 void managed_ready(struct managed *managed);
-/* A FETCH has come, in any thread. */
-void managed_missed(struct managed *managed, uint64_t offset, uint32_t length);
+/* A FETCH has come, in any thread. @beside: the backend is asked for it on the channel that the pull has. */
+void managed_missed(struct managed *managed, uint64_t offset, uint32_t length, bool beside);
+/* What was asked for beside the pull has come, or will not. */
+void managed_fetched(struct managed *managed, uint32_t length);
 /* A FLUSH request has come: @done(@owner, error) when all that is dirty is at the backend. */
 struct managed_flush {
 	void (*done)(struct managed_flush *flush, int error);
@@ -140,6 +142,9 @@ void managed_flush(struct managed *managed, struct managed_flush *flush);
 int pull_new(struct managed *managed, struct pull **pull, struct error *error);
 /* managed->pull_rate, pull_paused, resting or again have changed. */
 void pull_changed(struct pull *pull);
+/* Somebody has missed bytes, and the backend is asked for them on the same channel; that is over. */
+void pull_missed(struct pull *pull, uint32_t length);
+void pull_fetched(struct pull *pull, uint32_t length);
 void pull_halt(struct pull *pull);
 void pull_free(struct pull *pull);
 

@@ -31,10 +31,20 @@ void pace_init(struct pace *pace, uint32_t most, uint64_t rate, uint64_t now)
 	};
 }
 
-void pace_begin(struct pace *pace, uint64_t now)
+static void window_bound(struct pace *pace)
+{
+	if (pace->window > pace->most)
+		pace->window = pace->most;
+	if (pace->window < WINDOW_LEAST)
+		pace->window = pace->most < WINDOW_LEAST ? pace->most : WINDOW_LEAST;
+}
+
+void pace_begin(struct pace *pace, uint64_t now, double beside)
 {
 	pace->round = now;
 	pace->period_end = now + PERIOD;
+	pace->window += beside;
+	window_bound(pace);
 }
 
 void pace_set_rate(struct pace *pace, uint64_t rate, uint64_t now)
@@ -104,20 +114,23 @@ static void round_over(struct pace *pace, uint64_t now)
 	pace->round_least = 0;
 }
 
-/* Once for each chunk: in the time of one, the window doubles, but not far ahead of the rate. */
+/* Not far ahead of the rate. */
+static bool start_may_grow(const struct pace *pace)
+{
+	return pace->window < WINDOW_FIRST + START_AHEAD * pace->rate_now * (double)pace->base;
+}
+
+/* Once for each chunk: in the time of one, the window doubles. */
 static void start_note(struct pace *pace, uint64_t asked, uint64_t took, uint64_t now,
 		       uint32_t beside, bool window_full)
 {
-	double ahead;
-
 	/* The rate of this moment: that of the last round is already half of it. */
 	if (beside / (double)took > pace->rate_now)
 		pace->rate_now = beside / (double)took;
-	ahead = START_AHEAD * pace->rate_now * (double)pace->base;
 	pace->round_arrived++;
 	if (!pace->round_least || took < pace->round_least)
 		pace->round_least = took;
-	if (window_full && !pace->holds && pace->window < WINDOW_FIRST + ahead)
+	if (window_full && !pace->holds && start_may_grow(pace))
 		pace->window += 1.0;
 	if (asked >= pace->round && now > pace->round)
 		round_over(pace, now);
@@ -180,10 +193,24 @@ void pace_arrived(struct pace *pace, const struct pace_mark *mark, uint64_t now,
 		start_note(pace, asked, took, now, beside, window_full);
 	else
 		steady_note(pace, asked, took, now, window_full);
-	if (pace->window > pace->most)
-		pace->window = pace->most;
-	if (pace->window < WINDOW_LEAST)
-		pace->window = pace->most < WINDOW_LEAST ? pace->most : WINDOW_LEAST;
+	window_bound(pace);
+}
+
+/*
+ * A window that grows by what arrives is what TCP has at its start, and so much less than that as readers have
+ * asked for. Until one of the pull's own has come there is no rate that could tell how far it may go.
+ */
+void pace_beside_asked(struct pace *pace, double chunks)
+{
+	if (pace->starting && !pace->holds && (pace->rate_now <= 0 || start_may_grow(pace)))
+		pace->window += chunks;
+	window_bound(pace);
+}
+
+void pace_beside_arrived(struct pace *pace, uint32_t chunks)
+{
+	pace->arrived += chunks;
+	pace->round_arrived += chunks;
 }
 
 uint64_t pace_wait(struct pace *pace, uint64_t now)

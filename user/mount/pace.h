@@ -29,7 +29,7 @@ struct pace {
 	uint64_t round_least;		/* ns: the shortest time in it; 0: none */
 	uint64_t least;			/* ns: and in the one before; 0: there was none, or it started */
 	uint32_t arrived;		/* chunks, in all */
-	double rate_now;		/* chunks a ns, of the best time that one was on its way, at the start */
+	double rate_now;		/* chunks a ns, of the best time that one was on its way, at the start; 0: unknown */
 	double rate_best;		/* and of the best round of the start */
 	unsigned int rounds_flat;	/* that were hardly better, one after the other */
 	bool holds;			/* the window does not grow in this round */
@@ -51,14 +51,24 @@ struct pace_mark {
 void pace_init(struct pace *pace, uint32_t most, uint64_t rate, uint64_t now);
 /* Another rate, from now on; what was asked for beyond the old one is still owed. */
 void pace_set_rate(struct pace *pace, uint64_t rate, uint64_t now);
-/* What was there before this moment is no measure. */
-void pace_begin(struct pace *pace, uint64_t now);
+/*
+ * What was there before this moment is no measure. @beside: so many chunks are on their way already, which
+ * readers have asked for; the first of the pull's come behind them.
+ */
+void pace_begin(struct pace *pace, uint64_t now, double beside);
 /* How many chunks may be on their way. */
 uint32_t pace_window(const struct pace *pace);
 /* A chunk is asked for. */
 struct pace_mark pace_asked(const struct pace *pace, uint64_t now);
 /* It has come; @window_full: as many as the window allows were on their way. */
 void pace_arrived(struct pace *pace, const struct pace_mark *mark, uint64_t now, bool window_full);
+
+/*
+ * Readers have asked for so many on the same connection; so many of these have come. At the start they show what
+ * the path carries as well as the pull's own.
+ */
+void pace_beside_asked(struct pace *pace, double chunks);
+void pace_beside_arrived(struct pace *pace, uint32_t chunks);
 
 /* 0: bytes may be asked for. Otherwise when (ns, CLOCK_MONOTONIC). */
 uint64_t pace_wait(struct pace *pace, uint64_t now);

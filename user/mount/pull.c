@@ -72,6 +72,8 @@ struct pull {
 	struct piece piece;		/* what is being pulled now */
 	bool guessed;			/* the first of them was, if it had to be */
 	uint32_t unit;			/* bytes of a read, at most: whole chunks */
+	uint64_t fetching;		/* bytes on their way beside the pull: somebody has missed them */
+	uint32_t fetched;		/* and that have come, less than a unit */
 
 	struct chunk_extents claimed;	/* not yet given to a worker */
 	unsigned int claim;		/* the next of them */
@@ -170,7 +172,7 @@ static bool pull_holds(struct pull *pull)
 		return true;
 	}
 	pull->holds = 0;
-	pace_begin(&pull->pace, now);
+	pace_begin(&pull->pace, now, (double)pull->fetching / pull->unit);
 	return false;
 }
 
@@ -407,6 +409,25 @@ static bool pull_step(struct pull *pull)
 	if (!pull->busy && !pull->retry.deadline)
 		pull_pass_over(pull);
 	return false;
+}
+
+void pull_missed(struct pull *pull, uint32_t length)
+{
+	pull->fetching += length;
+	/* One that has yet to begin counts them then; one that rests learns nothing from them. */
+	if (!pull->busy)
+		return;
+	pace_beside_asked(&pull->pace, (double)length / pull->unit);
+	if (pull->full)
+		pull_again(pull);
+}
+
+void pull_fetched(struct pull *pull, uint32_t length)
+{
+	pull->fetching -= length;
+	pull->fetched += length;
+	pace_beside_arrived(&pull->pace, pull->fetched / pull->unit);
+	pull->fetched %= pull->unit;
 }
 
 static void pull_round(struct loop_task *task)

@@ -81,6 +81,8 @@ static void slot_fetched(struct slot *slot, int error)
 
 	if (!error)
 		store_trim(&worker->managed->store, slot->io.offset, slot->io.length);
+	if (!worker->config.number)
+		managed_fetched(worker->managed, slot->io.length);
 	slot_answer(slot, error);
 }
 
@@ -214,8 +216,8 @@ static void worker_submit_managed(struct worker *worker, const struct r3map_desc
 	slot->tag = desc->tag;
 	if (desc->op == R3MAP_OP_FLUSH)
 		return managed_flush(managed, &slot->flush);
-	managed_missed(managed, desc->offset, desc->length);
 	err = store_prepare(&managed->store, desc->offset, desc->length);
+	managed_missed(managed, desc->offset, desc->length, !err && !worker->config.number);
 	if (err)
 		return slot_answer(slot, err);
 	slot->fetch = true;
