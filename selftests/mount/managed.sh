@@ -27,6 +27,12 @@ if [ "$VIA" = r3map ]; then
 	[ "$(r3map show --map "$DEV" | head -n 1)" = "  [..--$(printf '%.0s.' {1..60})]" ] ||
 		fail "the picture: $(r3map show --map "$DEV")"
 fi
+# its size is that of its store
+if [ "$VIA" = r3map ]; then
+	expect_fail r3map resize "$DEV" 1M
+	grep -q "a managed device cannot be resized" "$TEST_DIR/stderr" || fail "resize says: $(cat "$TEST_DIR/stderr")"
+	[ "$(blockdev --getsize64 "$DEV")" = $size ] || fail "the size after a resize that was refused"
+fi
 # the same chunk again, without the helper
 dd if="$DEV" of=/dev/null bs=4096 skip=34 count=8 iflag=direct status=none
 [ "$(device_counter hits)" = 8 ] || fail "hits"

@@ -182,17 +182,22 @@ int door_open(struct loop *loop, const char *disk, door_asked *asked, void *data
 	return 0;
 }
 
-void door_close(struct door *door)
+void door_hide(struct door *door)
 {
 	struct stat stat;
 
+	/* The device is gone, so another one may have its number, and a door there, by now. */
+	if (door && !lstat(door->path, &stat) && stat.st_ino == door->inode)
+		unlink(door->path);
+}
+
+void door_close(struct door *door)
+{
 	if (!door)
 		return;
 	while (door->callers)
 		caller_free(door->callers);
-	/* The device is gone, so another one may have its number, and a door there, by now. */
-	if (!lstat(door->path, &stat) && stat.st_ino == door->inode)
-		unlink(door->path);
+	door_hide(door);
 	loop_remove(door->loop, &door->source);
 	close(door->source.fd);
 	free(door);

@@ -44,6 +44,8 @@ struct door;
  */
 int door_open(struct loop *loop, const char *disk, door_asked *asked, void *data,
 	      struct door **door, struct error *error);
+/* Nobody finds it any more; who has come waits on. @door may be NULL. */
+void door_hide(struct door *door);
 /* @door may be NULL. Nobody who still waits is answered. */
 void door_close(struct door *door);
 /*

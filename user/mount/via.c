@@ -759,6 +759,8 @@ static int via_end(struct via *v)
 
 	if (err)
 		log_error("%s: %s", v->path, why);
+	/* Who is told that the device is gone finds nothing of it. */
+	door_hide(v->door);
 	door_answer(v->door, DOOR_SYNC, err, err ? why : "");
 	door_answer(v->door, DOOR_UMOUNT, err, err ? why : "");
 	door_answer(v->door, DOOR_FORCE, 0, "");
