@@ -141,6 +141,10 @@ goals_managed()
 			goals_value "cold 256 MiB through the page cache, RTT $rtt ms, $subject" \
 				"125 MB/s" least 0.9 × "$(goals_one "$all" "$subject" rtt$rtt 0.008)"
 		done
+		goals_value "the same of r3map-managed" "a plain TCP stream" least 1 × \
+			"$(goals_quotient "$all" r3map-managed rtt$rtt tcp rtt$rtt)"
+		goals_value "the same" "16 of them at once" least 0.9 × \
+			"$(goals_quotient "$all" r3map-managed rtt$rtt tcp-16 rtt$rtt)"
 	done
 	for case in local 4k 64k; do
 		goals_value "4K random writes, RTT 30 ms, $case" "RTT 0" least 0.95 × \

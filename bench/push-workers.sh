@@ -19,11 +19,8 @@ for case in "${cases[@]}"; do
 			far_command "$subject" --pull-workers 0 --push-interval 0 --push-workers "$workers"
 			far_clock pause:0
 			for ((rep = 1; rep <= BENCH_REPS; rep++)); do
-				dd if="$FAR_FILE" of="$FAR_DEVICE" bs=1M oflag=direct status=none
-				begin=${EPOCHREALTIME/./}
-				far_r3map sync "$FAR_DEVICE" >/dev/null
-				end=${EPOCHREALTIME/./}
-				mbps=$(awk -v us=$((end - begin)) 'BEGIN { printf "%.2f", 67108864 / us }')
+				far_tasks fill sync
+				mbps=$(awk -v ms="$(far_time sync)" 'BEGIN { printf "%.2f", 67108.864 / ms }')
 				bench_result "$subject" "$case w$workers" mbps "$rep" "$mbps"
 				bench_say "$subject $case w$workers $rep: $mbps MB/s"
 			done

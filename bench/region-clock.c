@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * What a region that lies behind a network is like to use, from the moment at which the command that
- * attaches it is started. Times are in milliseconds, on stdout.
+ * attaches it is started; without one, of a device that is there. Times are in milliseconds, on stdout.
  *
- *	region-clock DEVICE TASK[:NUMBER]... -- COMMAND [ARGUMENT]...
+ *	region-clock DEVICE TASK[:NUMBER]... [-- COMMAND [ARGUMENT]...]
  *
  *	first:OFFSET		one read of 4 KiB, past the page cache
  *	all			every byte, one after the other, through the page cache
@@ -11,6 +11,9 @@
  *				pattern, none of them twice: 4 KiB of each, past the page cache, by
  *				four readers
  *	many:COUNT:OFFSET	COUNT readers of one place at once, past the page cache
+ *	fill			every byte is written, past the page cache, with what does not repeat
+ *	sync			"$R3MAP sync DEVICE"; without R3MAP in the environment what
+ *				blockdev --flushbufs does
  *	pause:MS		nothing, for so long
  *
  * For each task there is a line: its name and how long it took, until the last byte was there: "all" does not
@@ -171,6 +174,48 @@ static double task_all(void)
 	return end;
 }
 
+static void task_fill(void)
+{
+	int fd = open(device, O_WRONLY | O_DIRECT | O_CLOEXEC);
+	uint64_t *piece = block_new(PIECE), size, count = 0;
+
+	if (fd < 0 || ioctl(fd, BLKGETSIZE64, &size))
+		die("open");
+	for (uint64_t at = 0; at < size; at += PIECE) {
+		size_t length = size - at < PIECE ? size - at : PIECE;
+
+		for (size_t i = 0; i < PIECE / sizeof(*piece); i++)
+			piece[i] = ++count;
+		if (pwrite(fd, piece, length, (off_t)at) != (ssize_t)length)
+			die("write");
+	}
+	close(fd);
+	free(piece);
+}
+
+static void task_sync(void)
+{
+	char *program = getenv("R3MAP");
+	char *command[] = { program, "sync", (char *)device, NULL };
+	int fd, status;
+	pid_t pid;
+
+	if (!program) {
+		fd = open_device(0);
+		if (fsync(fd) || ioctl(fd, BLKFLSBUF, 0))
+			die("sync");
+		close(fd);
+		return;
+	}
+	errno = posix_spawn(&pid, program, NULL, NULL, command, environ);
+	if (errno || waitpid(pid, &status, 0) != pid)
+		die(program);
+	if (status) {
+		errno = EIO;
+		die("r3map sync");
+	}
+}
+
 /* --- several readers -------------------------------------------------------------------------- */
 
 struct reads {
@@ -255,6 +300,10 @@ static void task(const char *spec)
 		task_reads(READERS, (unsigned int)a, b, c, true);
 	} else if (!strcmp(name, "many")) {
 		task_reads((unsigned int)a, (unsigned int)a, b, b, false);
+	} else if (!strcmp(name, "fill")) {
+		task_fill();
+	} else if (!strcmp(name, "sync")) {
+		task_sync();
 	} else if (!strcmp(name, "pause")) {
 		pause_ms((double)a);
 	} else {
@@ -270,12 +319,13 @@ int main(int argc, char **argv)
 
 	while (command < argc && strcmp(argv[command], "--"))
 		command++;
-	if (command + 1 >= argc) {
-		fprintf(stderr, "usage: region-clock DEVICE TASK... -- COMMAND [ARGUMENT]...\n");
+	if (argc < 3 || command + 1 == argc) {
+		fprintf(stderr, "usage: region-clock DEVICE TASK... [-- COMMAND [ARGUMENT]...]\n");
 		return 2;
 	}
 	device = argv[1];
-	attach(argv + command + 1, now_ms());
+	if (command < argc)
+		attach(argv + command + 1, now_ms());
 	for (int i = 2; i < command; i++)
 		task(argv[i]);
 	return 0;

@@ -110,12 +110,14 @@ run_lab()
 	gcc -std=gnu11 -O2 -Wall -Wextra -o "$R3MAP_CACHE/bench/attach-clock" "$here/attach-clock.c"
 	gcc -std=gnu11 -O2 -Wall -Wextra -pthread -o "$R3MAP_CACHE/bench/region-clock" \
 		"$here/region-clock.c"
+	gcc -std=gnu11 -O2 -Wall -Wextra -pthread -o "$R3MAP_CACHE/bench/tcp-clock" "$here/tcp-clock.c"
 	vm_say "measuring on $KERNEL_RELEASE; about a minute for each subject and question"
 	local env=(--env "BENCH_SUBJECTS=$subjects" --env "BENCH_CASES=$cases"
 		--env "BENCH_REPS=$reps" --env "BENCH_RUNTIME=${runtime}ms"
 		--env "BENCH_MOUNT_OPTIONS=$options" --env "BENCH_R3MAP=$program"
 		--env "BENCH_RUBLK=$rublk" --env "BENCH_CLOCK=$R3MAP_CACHE/bench/attach-clock"
-		--env "BENCH_REGION_CLOCK=$R3MAP_CACHE/bench/region-clock")
+		--env "BENCH_REGION_CLOCK=$R3MAP_CACHE/bench/region-clock"
+		--env "BENCH_TCP_CLOCK=$R3MAP_CACHE/bench/tcp-clock")
 	# a question that fails takes nothing from those that were answered
 	# shellcheck disable=SC2016 # for the shell in the guest
 	"$here/../selftests/vm/boot.sh" --kernel "$kernel" --mem 2G "${clock[@]}" --module "$ko" \

@@ -14,8 +14,6 @@ set -euo pipefail
 far_begin "$FAR_SUBJECTS"
 export BENCH_RUNTIME=500ms
 size=64M
-flush=$(command -v blockdev)
-root_install "$flush"
 
 # write_same: the server's bytes are the device's
 write_same()
@@ -27,7 +25,7 @@ write_same()
 # write_case SUBJECT RTT STATE
 write_case()
 {
-	local options=(--push-interval 100ms) begin end
+	local options=(--push-interval 100ms)
 	case $3 in
 	local) options+=(--pull-first "$size") ;;
 	4k) options+=(--chunk-size 4K) ;;
@@ -38,17 +36,12 @@ write_case()
 	bench_fio "$FAR_DEVICE" randwrite-qd32 >"$BENCH_TMP/json"
 	read -r _ ios _ kiops _ < <(jq -r "$BENCH_JQ | @tsv" "$BENCH_TMP/json")
 	bench_result "$1" "$case" kiops "$rep" "$kiops"
-	begin=${EPOCHREALTIME/./}
-	case $1 in
-	kernel-nbd | r3map-direct) chroot "$ROOT" "$flush" --flushbufs "$FAR_DEVICE" ;;
-	*) far_r3map sync "$FAR_DEVICE" >/dev/null ;;
-	esac
-	end=${EPOCHREALTIME/./}
-	bench_result "$1" "$case sync" ms "$rep" "$(((end - begin) / 1000))"
+	far_tasks sync
+	bench_result "$1" "$case sync" ms "$rep" "$(far_time sync)"
 	write_same
 	far_detach
 	bench_say "$1 $case $rep: $kiops kIOPS ($ios writes)," \
-		"sync $(((end - begin) / 1000)) ms; same bytes"
+		"sync $(far_time sync) ms; same bytes"
 }
 
 far_file "$size"

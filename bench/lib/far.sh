@@ -119,15 +119,23 @@ far_command()
 	FAR_NAME=$name
 }
 
-# far_clock TASK...: FAR_COMMAND, then the tasks of region-clock; what it says is in FAR_OUT
-far_clock()
+# far_tasks WORD...: region-clock with these; what it says is in FAR_OUT
+far_tasks()
 {
+	local vars=()
 	FAR_OUT=$BENCH_TMP/clock.out
-	chroot "$ROOT" "$BENCH_REGION_CLOCK" "$FAR_DEVICE" "$@" -- "${FAR_COMMAND[@]}" \
+	case $FAR_NAME in r3map-managed | r3map-pipeline) vars=("R3MAP=$SUBJECT_PROGRAM") ;; esac
+	env "${vars[@]}" chroot "$ROOT" "$BENCH_REGION_CLOCK" "$FAR_DEVICE" "$@" \
 		>"$FAR_OUT" 2>"$BENCH_TMP/clock.err" && return
 	grep -q '^State:.[^Z]' "/proc/$FAR_SERVER/status" 2>/dev/null ||
 		bench_die "$FAR_NAME: nbdkit has ended: $(tail -n 2 "$BENCH_TMP/far.err")"
 	bench_die "$FAR_NAME: $(tail -n 2 "$BENCH_TMP/clock.err")"
+}
+
+# far_clock TASK...: FAR_COMMAND, then the tasks
+far_clock()
+{
+	far_tasks "$@" -- "${FAR_COMMAND[@]}"
 }
 
 # far_time TASK: how long it took
@@ -150,7 +158,8 @@ far_gone()
 # far_detach: what far_clock has attached
 far_detach()
 {
-	local how=(far_r3map umount "$FAR_DEVICE")
+	# the clock may jump, by seconds, while the host is slow to read a file
+	local how=(far_r3map umount --timeout 600s "$FAR_DEVICE")
 	[ "$FAR_NAME" != kernel-nbd ] || how=(nbd-client -d "$FAR_DEVICE")
 	"${how[@]}" >"$BENCH_TMP/detach" 2>&1 ||
 		bench_die "$FAR_NAME: does not detach: $(tail -n 1 "$BENCH_TMP/detach")"
