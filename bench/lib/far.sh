@@ -33,8 +33,10 @@ far_net()
 	ip -n far address add "$FAR_ADDRESS/24" dev far0
 	ip -n far link set far0 up
 	ip -n far link set lo up
-	# who is where is known before anything is timed
-	ping -c 1 -W 5 "$FAR_ADDRESS" >/dev/null 2>&1 || sleep 1
+	# who is where is known, and nobody has to ask while something is timed
+	ip neigh replace "$FAR_ADDRESS" dev near0 nud permanent \
+		lladdr "$(ip netns exec far cat /sys/class/net/far0/address)"
+	ip -n far neigh replace 10.77.0.1 dev far0 nud permanent lladdr "$(cat /sys/class/net/near0/address)"
 }
 
 # far_delay RTT: milliseconds there and back; the rate is FAR_RATE
