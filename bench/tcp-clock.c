@@ -23,7 +23,8 @@
 #include <unistd.h>
 
 #define PIECE		(1u << 20)
-#define SEND_ROOM	(4u << 20)	/* bytes of all connections; the kernel doubles it, for what it needs besides */
+#define SEND_ROOM	(4u << 20)	/* bytes of a connection; the kernel doubles it, for what it needs besides */
+#define SEND_ROOM_ALL	(32u << 20)	/* and of all, or memory is what limits */
 #define CONNECTIONS	64u
 
 static char piece[PIECE];
@@ -57,9 +58,11 @@ static struct sockaddr_in address_of(const char *host, const char *port)
 
 static void *peer(void *arg)
 {
-	int fd = (int)(intptr_t)arg, room = (int)(SEND_ROOM / connections);
+	int fd = (int)(intptr_t)arg, room = SEND_ROOM;
 	uint64_t left;
 
+	if (SEND_ROOM_ALL / connections < SEND_ROOM)
+		room = (int)(SEND_ROOM_ALL / connections);
 	/* What is not acknowledged must have room, or that is what limits, not TCP's window. */
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)))
 		die("send buffer");
