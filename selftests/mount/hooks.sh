@@ -82,6 +82,8 @@ with_hooks()
 	kill -9 "$server"
 	wait "$server" || :
 	told lost
+	[ "$(device_fact server_lost_ms)" -ge 0 ] || fail "show does not say that the server is lost"
+	r3map show "$DEV" | grep -q "^  trouble  .*out of reach since " || fail "show: $(r3map show "$DEV")"
 	r3map sync "$DEV" &
 	syncing=$!
 	told before-sync
@@ -89,6 +91,7 @@ with_hooks()
 	cleanup_fn eval "kill $server 2>/dev/null; wait $server || :"
 	wait $syncing || fail "a sync that waited for the server"
 	told recovered after-sync
+	device_fact server_lost_ms 2>/dev/null && fail "show says that the server is still lost"
 	cmp "$IMAGE" "$WANT" || fail "the backend after the server came back"
 	put 400 8
 	r3map umount "$DEV"

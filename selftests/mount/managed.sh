@@ -69,6 +69,15 @@ put 300 1
 r3map umount "$DEV"
 cmp "$IMAGE" "$WANT" || fail "the backend after writes to what was not there"
 
+# neighbours are written back together: 256 chunks are no more than four writes
+device_mount --managed --chunk-size 4K --pull-workers 0 --push-interval 0 --no-part-scan "file:$IMAGE"
+put 2048 2048
+r3map sync "$DEV"
+pushes=$(r3map show --latency -j "$DEV" | jq .pushes.count)
+[ "$pushes" -ge 1 ] && [ "$pushes" -le 4 ] || fail "1 MiB in chunks of 4 KiB was written back by $pushes writes"
+cmp "$IMAGE" "$WANT" || fail "the backend after writes next to each other"
+r3map umount "$DEV"
+
 # all of it in the background
 device_mount --managed --chunk-size 64K --push-interval 100ms "file:$IMAGE"
 wait_until 30 "everything is local" all_local

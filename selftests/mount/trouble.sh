@@ -9,6 +9,15 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/rc.sh"
 
+# troubled WHAT: show says so in words, and with a time for programs; fine WHAT: it does not, any more
+troubled()
+{
+	[ "$(device_fact "$1_error")" = "Input/output error" ] || return 1
+	[ "$(device_fact "$1_error_ms")" -ge 0 ] || return 1
+	r3map show "$DEV" | grep -q "^  trouble  .* fails since [0-9]* m\?s: Input/output error; "
+}
+fine() { ! device_fact "$1_error" 2>/dev/null; }
+
 image 6291968
 cp "$IMAGE" "$IMAGE.orig"
 broken=$TEST_DIR/broken
@@ -24,6 +33,7 @@ put 8 100
 pushed_in_vain() { grep -q "cannot write" "$TEST_DIR/helper.log"; }
 wait_until 30 "a push was tried" pushed_in_vain
 is_clean && fail "what could not be pushed is clean"
+troubled push || fail "a push that fails: $(r3map show "$DEV")"
 expect_fail r3map sync "$DEV"
 grep -q "cannot bring" "$TEST_DIR/stderr" || fail "sync says: $(cat "$TEST_DIR/stderr")"
 # not even to unmount it; it stays and is whole
@@ -32,8 +42,18 @@ device_is live || fail "it is $(device_sysfs state)"
 dd if="$DEV" bs=64k count=4 iflag=direct status=none | cmp -n 262144 - "$WANT"
 rm "$broken"
 wait_until 30 "it is pushed after all" is_clean
+wait_until 30 "that is no trouble any more" fine push
 cmp "$IMAGE" "$WANT" || fail "the backend"
 same
+r3map umount "$DEV"
+
+# a pull that fails, and does it later
+touch "$broken"
+device_mount --managed --no-part-scan --push-interval 0 "$backend"
+wait_until 30 "the pull fails" troubled pull
+rm "$broken"
+wait_until 60 "everything is local" all_local
+wait_until 30 "that is no trouble any more" fine pull
 r3map umount "$DEV"
 
 # a model with a backend that comes and goes

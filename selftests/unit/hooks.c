@@ -72,7 +72,7 @@ static void made(uint32_t timeout)
 
 	assert_int_equal(hooks_check(&list, &error), 0);
 	assert_int_equal(hooks_new(loop, &list, timeout, NULL, &hooks, &error), 0);
-	hooks_listen(hooks, &fake);
+	backend_listen(&fake, hooks_listener(hooks));
 }
 
 static void add(const char *item)

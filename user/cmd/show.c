@@ -221,6 +221,29 @@ static void show_pull(const cJSON *helper, bool all_local)
 	putchar('\n');
 }
 
+/* What is wrong although the helper is there. */
+static void show_trouble(const cJSON *helper)
+{
+	static const struct {
+		const char *error, *since, *what, *so;
+	} kinds[] = {
+		{ "pull_error", "pull_error_ms", "the pull", "it is tried again" },
+		{ "push_error", "push_error_ms", "writing back", "what is dirty is kept, and tried again" },
+	};
+	char a[32];
+
+	if (cJSON_HasObjectItem(helper, "server_lost_ms"))
+		printf("  trouble      the server is out of reach since %s: what is not here waits for it\n",
+		       show_time(helper_number(helper, "server_lost_ms"), a));
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		const char *error = helper_text(helper, kinds[i].error);
+
+		if (*error)
+			printf("  trouble      %s fails since %s: %s; %s\n", kinds[i].what,
+			       show_time(helper_number(helper, kinds[i].since), a), error, kinds[i].so);
+	}
+}
+
 static void show_counters(const uint64_t *counters, uint64_t told)
 {
 	const uint64_t found = counters[R3MAP_A_COUNTER_HITS] + counters[R3MAP_A_COUNTER_MISSES];
@@ -253,6 +276,7 @@ static void show_managed(const struct device *d, const cJSON *helper)
 	else
 		printf("; nothing is to be written back\n");
 	show_pull(helper, d->local >= d->size);
+	show_trouble(helper);
 }
 
 static int show_text(const struct device *d, const cJSON *helper)

@@ -490,10 +490,9 @@ int hooks_new(struct loop *loop, const struct opt_list *list, uint32_t timeout, 
 	return 0;
 }
 
-void hooks_listen(struct hooks *hooks, struct backend *backend)
+struct backend_listener *hooks_listener(struct hooks *hooks)
 {
-	if (hooks)
-		backend_listen(backend, &hooks->listener);
+	return hooks ? &hooks->listener : NULL;
 }
 
 void hooks_begin(struct hooks *hooks, const char *device, const char *backend)

@@ -47,10 +47,10 @@ bool hooks_listed(const struct opt_list *list, enum hook_event event);
 int hooks_new(struct loop *loop, const struct opt_list *list, uint32_t timeout, void (*child)(void),
 	      struct hooks **hooks, struct error *error);
 /*
- * What is known of the connection to @backend is told from now on. Before it has channels; it is
- * closed before hooks_free().
+ * What is to be told of the connections to the backend (reach_listen() of trouble.h), which is closed before
+ * hooks_free(); NULL without hooks.
  */
-void hooks_listen(struct hooks *hooks, struct backend *backend);
+struct backend_listener *hooks_listener(struct hooks *hooks);
 /* The device answers: runs ready, and whatever has happened. Both are borrowed. */
 void hooks_begin(struct hooks *hooks, const char *device, const char *backend);
 /*

@@ -23,6 +23,7 @@
 #include "lib/latency.h"
 #include "lib/post.h"
 #include "mount/store.h"
+#include "mount/trouble.h"
 #include "nl/chunks.h"
 
 struct backend;
@@ -72,6 +73,8 @@ struct managed {
 	_Atomic uint64_t pull_paused;	/* ns, CLOCK_MONOTONIC: since when; 0: it runs */
 	struct latency pulls;		/* of a chunk, from its claim until its bytes are here */
 	struct latency pushes;		/* of a row of chunks, from taking it until it is written */
+	struct trouble pull_trouble;	/* chunks that could not be pulled */
+	struct trouble push_trouble;	/* and pushed */
 	struct post post;		/* to the first queue's thread */
 	struct post_job changed;	/* something of these; on its way if @changing */
 	atomic_bool changing;

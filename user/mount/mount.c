@@ -41,6 +41,7 @@
 #include "mount/ready.h"
 #include "mount/reclaim.h"
 #include "mount/tell.h"
+#include "mount/trouble.h"
 #include "mount/via.h"
 #include "mount/worker.h"
 #include "nl/control.h"
@@ -68,6 +69,7 @@ struct mount {
 	struct mapfile mapfile;		/* of a new device with --store */
 	struct door *door;		/* of a managed device; NULL: it could not be opened */
 	struct hooks *hooks;
+	struct reach reach;
 	struct seed *seed;
 	struct leech *leech;
 
@@ -226,6 +228,7 @@ static char *mount_facts(const struct mount *m)
 	char *text = NULL;
 
 	bool fine = object && (!m->device.chunk || tell_pull(object, &m->managed)) &&
+		    (!m->device.chunk || tell_trouble(object, &m->managed, &m->reach)) &&
 		    (!m->leech || leech_tell(object, m->leech)) &&
 		    (!m->seed || seed_tell(object, m->seed));
 
@@ -670,7 +673,7 @@ static int mount_up(struct mount *m, const char *backend, struct error *error)
 				reclaim_unprotect, &m->hooks, error);
 	if (err)
 		return err;
-	hooks_listen(m->hooks, m->backend);
+	reach_listen(&m->reach, m->backend, hooks_listener(m->hooks));
 	err = m->options->recover ? mount_attach(m, error) : mount_new(m, error);
 	if (err)
 		return err;

@@ -142,6 +142,7 @@ static void pull_failed(struct pull *pull, const char *what, uint64_t offset, ui
 		log_warn("cannot %s %" PRIu64 " bytes at %" PRIu64 ": %s; trying again later", what,
 			 length, offset, strerror(-code));
 	pull->told_error = true;
+	trouble_note(&pull->managed->pull_trouble, code);
 	if (chunk_news_add(&pull->failed, offset, length))
 		pull_tell(pull, &pull->failed, -EIO);
 }
@@ -334,6 +335,8 @@ static void pull_pass_over(struct pull *pull)
 
 	if (chunks_local(&m->chunks, &local, &error))
 		return pull_give_up(pull, &error);
+	if (!pull->told_error || local >= m->size)
+		trouble_over(&m->pull_trouble);
 	if (local >= m->size) {
 		if (!m->owned) {	/* of that one only who moves it knows */
 			log_info("everything is local");

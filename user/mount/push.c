@@ -125,6 +125,7 @@ static void worker_done(struct backend_io *io, int error)
 			log_warn("cannot write %" PRIu32 " bytes at %" PRIu64 " back: %s; they are kept, and tried again",
 				 io->length, io->offset, strerror(-error));
 		push->told_error = true;
+		trouble_note(&push->managed->push_trouble, error);
 		if (!push->error)
 			push->error = error;
 		if (chunk_news_add(&push->failed, io->offset, io->length))
@@ -233,6 +234,8 @@ static void flush_done(struct backend_io *io, int error)
 	struct push *push = (struct push *)((char *)io - offsetof(struct push, flush));
 
 	push->flushing = false;
+	if (error)
+		trouble_note(&push->managed->push_trouble, error);
 	push_answer(&push->served, push->error ? push->error : error);
 	push_rest(push);
 }
@@ -240,6 +243,8 @@ static void flush_done(struct backend_io *io, int error)
 /* Everything that was taken is done. */
 static void push_end(struct push *push)
 {
+	if (!push->error)
+		trouble_over(&push->managed->push_trouble);
 	if (!push->served)
 		return push_rest(push);
 	if (push->error) {

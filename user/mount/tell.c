@@ -12,6 +12,7 @@
 #include "lib/size.h"
 #include "mount/managed.h"
 #include "mount/tell.h"
+#include "mount/trouble.h"
 
 #define MS	1000000ULL	/* ns */
 
@@ -25,6 +26,30 @@ bool tell_pull(cJSON *object, const struct managed *managed)
 	    !json_add_u64(object, "pull_rate", atomic_load(&managed->pull_rate)))
 		return false;
 	return !since || json_add_u64(object, "pull_paused_ms", (loop_now() - since) / MS);
+}
+
+static bool since_tell(cJSON *object, const char *key, uint64_t since)
+{
+	uint64_t now = loop_now();
+
+	return json_add_u64(object, key, now > since ? (now - since) / MS : 0);
+}
+
+static bool failure_tell(cJSON *object, const char *key, const char *key_since, const struct trouble *trouble)
+{
+	uint64_t since = atomic_load(&trouble->since);
+
+	return !since || (cJSON_AddStringToObject(object, key, strerror(-atomic_load(&trouble->code))) &&
+			  since_tell(object, key_since, since));
+}
+
+bool tell_trouble(cJSON *object, const struct managed *managed, const struct reach *reach)
+{
+	uint64_t lost = atomic_load(&reach->trouble.since);
+
+	return (!lost || since_tell(object, "server_lost_ms", lost)) &&
+	       failure_tell(object, "pull_error", "pull_error_ms", &managed->pull_trouble) &&
+	       failure_tell(object, "push_error", "push_error_ms", &managed->push_trouble);
 }
 
 bool tell_kind(cJSON *latency, const char *kind, const struct latency *noted)

@@ -14,9 +14,12 @@ struct cJSON;
 struct error;
 struct latency;
 struct managed;
+struct reach;
 
 /* Adds what the pull does. False: no memory. */
 bool tell_pull(struct cJSON *object, const struct managed *managed);
+/* Adds what is wrong now, and since how many ms. False: no memory. */
+bool tell_trouble(struct cJSON *object, const struct managed *managed, const struct reach *reach);
 /* Adds what was @noted to @latency as @kind, unless it is nothing. False: no memory. */
 bool tell_kind(struct cJSON *latency, const char *kind, const struct latency *noted);
 /* Adds "pulls" and "pushes" to @latency, by kind what latency_json() makes. False: no memory. */

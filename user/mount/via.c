@@ -42,6 +42,7 @@
 #include "mount/reclaim.h"
 #include "mount/store.h"
 #include "mount/tell.h"
+#include "mount/trouble.h"
 #include "mount/via.h"
 #include "nl/control.h"
 #include "nl/device.h"
@@ -116,6 +117,7 @@ struct via {
 	int result;
 	bool sync_wanted, sync_served;	/* of r3map sync: the next, or this one */
 	struct hooks *hooks;
+	struct reach reach;
 	struct hook_sync entering;	/* what is waited for is a sync, and this what they answer */
 	bool inside;			/* and hear of its end */
 	struct error error;		/* why it must end; code 0: nothing wrong */
@@ -479,6 +481,7 @@ static char *via_facts(const struct via *v)
 		       json_add_u64(object, "local", facts.local) &&
 		       json_add_u64(object, "dirty", facts.dirty) &&
 		       tell_pull(object, pipeline_managed(v->pipeline)) &&
+		       tell_trouble(object, pipeline_managed(v->pipeline), &v->reach) &&
 		       via_counters(object, &facts) && via_latency(object, v, facts.counts);
 	}
 	if (well)
@@ -665,7 +668,7 @@ static int via_open(struct via *v, const char *spec, struct error *error)
 			&v->hooks, error);
 	if (err)
 		return err;
-	hooks_listen(v->hooks, v->region);
+	reach_listen(&v->reach, v->region, hooks_listener(v->hooks));
 	v->entering.go = via_go;
 	err = via_region(v, v->region, error);
 	if (!err)
