@@ -74,7 +74,7 @@ device_mount --managed --chunk-size 4K --pull-workers 0 --push-interval 0 --no-p
 put 2048 2048
 r3map sync "$DEV"
 pushes=$(r3map show --latency -j "$DEV" | jq .pushes.count)
-[ "$pushes" -ge 1 ] && [ "$pushes" -le 4 ] || fail "1 MiB in chunks of 4 KiB was written back by $pushes writes"
+((pushes >= 1 && pushes <= 4)) || fail "1 MiB in chunks of 4 KiB was written back by $pushes writes"
 cmp "$IMAGE" "$WANT" || fail "the backend after writes next to each other"
 r3map umount "$DEV"
 
