@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -23,6 +22,7 @@
 #include "lib/error.h"
 #include "lib/log.h"
 #include "lib/size.h"
+#include "lib/unix.h"
 #include "nbd/protocol.h"
 #include "serve/listen.h"
 #include "serve/thread.h"
@@ -146,59 +146,18 @@ int listen_tcp(struct listeners *listeners, const char *address, struct error *e
 			 code == -EADDRINUSE ? "; is another server running there?" : "");
 }
 
-/*
- * A socket file that nobody listens on is left over from a server that was killed. Any other file
- * refuses connections, too, and is not ours to remove.
- */
-static bool is_stale(const struct sockaddr_un *address, socklen_t length)
-{
-	struct stat status;
-	bool stale;
-	int fd;
-
-	if (lstat(address->sun_path, &status) < 0 || !S_ISSOCK(status.st_mode))
-		return false;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return false;
-	stale = connect(fd, (const struct sockaddr *)address, length) < 0 &&
-		errno == ECONNREFUSED;
-	close(fd);
-	return stale;
-}
-
 int listen_unix(struct listeners *listeners, const char *path, struct error *error)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	size_t used = strlen(path);
 	struct listener *listener;
-	socklen_t length;
-	int fd, code;
+	int fd = unix_listen(path, SOCK_STREAM, BACKLOG, error);
 
-	if (!used || used >= sizeof(address.sun_path))
-		return error_set(error, -ENAMETOOLONG,
-				 "--unix: a socket's path has 1 to %zu bytes",
-				 sizeof(address.sun_path) - 1);
-	memcpy(address.sun_path, path, used);
-	length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + used + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return error_set(error, -errno, "cannot make a socket: %s", strerror(errno));
-	code = bind(fd, (struct sockaddr *)&address, length) < 0 ? -errno : 0;
-	if (code == -EADDRINUSE && is_stale(&address, length) && unlink(path) == 0)
-		code = bind(fd, (struct sockaddr *)&address, length) < 0 ? -errno : 0;
-	if (code) {
-		close(fd);
-		return error_set(error, code, "cannot listen on %s: %s%s", path, strerror(-code),
-				 code == -EADDRINUSE ? "; is another server running there, or is "
-				 "it a file that is no socket?" : "");
-	}
-	listener = listen(fd, BACKLOG) < 0 ? NULL : listener_add(listeners, fd, error);
+		return fd;
+	listener = listener_add(listeners, fd, error);
 	if (!listener) {
-		code = error->code ? error->code : -errno;
 		unlink(path);
 		close(fd);
-		return error_set(error, code, "cannot listen on %s: %s", path, strerror(-code));
+		return error->code;
 	}
 	listener->path = realpath(path, NULL);	/* --daemon changes the folder */
 	return 0;
