@@ -28,6 +28,7 @@ static const struct command *const commands[] = {
 	&command_sync,
 	&command_set,
 	&command_resize,
+	&command_uffd,
 	&command_features,
 	NULL,
 };

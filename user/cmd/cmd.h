@@ -47,6 +47,7 @@ extern const struct command command_serve;
 extern const struct command command_set;
 extern const struct command command_show;
 extern const struct command command_sync;
+extern const struct command command_uffd;
 extern const struct command command_umount;
 
 /* Of the sources this program was built from. */
