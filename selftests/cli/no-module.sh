@@ -24,6 +24,15 @@ without()
 	! pgrep -f "r3map $*" >/dev/null
 }
 
+# features [-j]: fails as well, but tells what does without the module
+features()
+{
+	local status=0
+	r3map features "$@" >out 2>err || status=$?
+	[ $status = 1 ] && grep -q '^r3map: the kernel module r3map is not loaded' err && grep -q '^.*program' out &&
+		grep -q userfaultfd out && ! grep -q max out
+}
+
 truncate -s 1M image
 cases=(
 	"mount mem:1M"
@@ -39,11 +48,12 @@ cases=(
 	"monitor"
 	"set --park 1 0"
 	"resize 0 1M"
-	"features"
 )
-ktap_plan ${#cases[@]}
+ktap_plan $((${#cases[@]} + 2))
 for c in "${cases[@]}"; do
 	read -ra words <<<"$c"
 	ktap_test "r3map $c" without "${words[@]}"
 done
+ktap_test "r3map features" features
+ktap_test "r3map features -j" features -j
 ktap_status
