@@ -28,15 +28,15 @@ names()
 {
 	local shown
 	shown=$(nm -D --defined-only "$lib" | awk '{ print $3 }'; nm -g --defined-only "$prefix/lib/libr3map.a" | awk 'NF == 3 { print $3 }')
-	[ "$(grep -c '^r3map_' <<<"$shown")" = 16 ] && ! grep -v '^r3map_' <<<"$shown" &&
+	[ "$(grep -c '^r3map_' <<<"$shown")" = 28 ] && ! grep -v '^r3map_' <<<"$shown" &&
 		readelf -d "$lib" | grep -q 'SONAME.*libr3map.so.0'
 }
 
 # whole: the manual has each function of the header
 whole()
 {
-	diff <(grep -oE 'r3map_[a-z]+\(' "$prefix/include/r3map.h" | tr -d '(' | sort -u) \
-		<(sed -n 's/^\.Fn \(r3map_[a-z]*\) ".*/\1/p' "$prefix/share/man/man3/libr3map.3" | sort -u)
+	diff <(grep -oE '\br3map_[a-z_]+\(' "$prefix/include/r3map.h" | tr -d '(' | sort -u) \
+		<(sed -n 's/^\.Fn \(r3map_[a-z_]*\) ".*/\1/p' "$prefix/share/man/man3/libr3map.3" | sort -u)
 }
 
 # built NAME FLAG...: an example
@@ -64,7 +64,16 @@ END
 chmod +x "$TEST_DIR/r3map"
 truncate -s 8192 "$TEST_DIR/region"
 
-ktap_plan 10
+# words: the example with memory that another process fills
+words()
+{
+	r3map uffd serve "file:$TEST_DIR/region" --improve none --socket "$TEST_DIR/sock" 2>"$TEST_DIR/log" &
+	cleanup_fn kill $!
+	wait_until 20 "the handler serves" test -S "$TEST_DIR/sock"
+	[ "$("$TEST_DIR/words" "$TEST_DIR/sock" signals)" = "1 words in the first bytes of 8192" ]
+}
+
+ktap_plan 12
 ktap_test "it is installed" installed
 ktap_test "nothing but r3map_* is to be seen" names
 ktap_test "the manual has all functions" whole
@@ -75,6 +84,9 @@ ktap_test "and runs" counts 1
 ktap_test "the other one, too" built descriptor $(pkg-config --libs libr3map)
 ktap_test "and it runs" eval "echo hello | '$TEST_DIR/descriptor' mem:1M program='$TEST_DIR/r3map' &&
 	[ \"\$(head -n 1 '$TEST_DIR/region')\" = hello ] && truncate -s 0 '$TEST_DIR/region' && truncate -s 8192 '$TEST_DIR/region'"
+# shellcheck disable=SC2046 # words are meant
+ktap_test "that of memory without a device" built words $(pkg-config --libs libr3map)
+ktap_test "which runs, too" words
 ktap_test "the static library will do" built slice "$prefix/lib/libr3map.a" -pthread
 ktap_test "for which nothing is looked for" env -u LD_LIBRARY_PATH "$TEST_DIR/slice" mem:1M "program=$TEST_DIR/r3map"
 MAKEFLAGS='' make --no-print-directory -C "$TEST_TOP" uninstall PREFIX="$prefix" >/dev/null

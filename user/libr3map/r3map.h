@@ -10,8 +10,8 @@
  * passed to free(), or NULL if there was no memory for it. errno is set as well, roughly: EINVAL
  * for what r3map takes for a wrong use, EIO for what failed there, or what a system call said.
  *
- * Any thread may call any of these at any time, several at once, but for r3map_close() and
- * r3map_abandon(): nobody may use the region, its descriptor or its memory during these.
+ * Any thread may call any of these at any time, several at once, but for those that close or
+ * abandon: nobody may use the region, its descriptor or its memory during these.
  */
 #ifndef R3MAP_H
 #define R3MAP_H
@@ -69,6 +69,47 @@ R3MAP_API int r3map_close(struct r3map_region *region, char **error);
  * returns: 0, or -1: the device may still be there.
  */
 R3MAP_API int r3map_abandon(struct r3map_region *region, char **error);
+
+/*
+ * Memory of this process that another one, r3map uffd serve, fills when it is touched; see
+ * r3map-uffd(8). It needs neither root nor the module where the kernel allows that.
+ */
+struct r3map_uffd;
+
+/*
+ * Maps what the handler at the unix socket @path serves. @options: NULL, or words ended by NULL:
+ *
+ *   slice=OFFSET+LENGTH	only this part, whole pages; up to 64 times: memory of its own each
+ *   timeout=TIME		a handler that says nothing for so long is lost (30s)
+ *   signals		by SIGSEGV and mprotect(2) in place of userfaultfd(2)
+ *
+ * It starts a thread, which blocks all signals. NULL: it failed, and nothing is left behind.
+ */
+R3MAP_API struct r3map_uffd *r3map_uffd_open(const char *path, const char *const *options,
+					     char **error);
+/*
+ * The memory of the @n-th slice, from 0 on, and *@size of it in bytes; NULL: there are no more of
+ * them. To be read and written by any thread of this process; its children do not have it. What
+ * cannot be had raises SIGBUS.
+ */
+R3MAP_API void *r3map_uffd_memory(const struct r3map_uffd *uffd, unsigned int n, uint64_t *size);
+/*
+ * A descriptor that becomes readable when the handler is lost: from then on what was not touched
+ * before may raise SIGBUS. It is the library's.
+ */
+R3MAP_API int r3map_uffd_lost(const struct r3map_uffd *uffd);
+/*
+ * Where the handler watches what is written: what was written before is at the backend and flushed
+ * when it returns 0. Else writes stay in this process, and it returns 0 at once. -1: it failed; try
+ * again.
+ */
+R3MAP_API int r3map_uffd_sync(struct r3map_uffd *uffd, char **error);
+/*
+ * r3map_uffd_sync(), and then the memory is no more. -1: that failed, and everything is as before.
+ */
+R3MAP_API int r3map_uffd_close(struct r3map_uffd *uffd, char **error);
+/* The memory is no more; what was written since the last sync is lost. */
+R3MAP_API void r3map_uffd_abandon(struct r3map_uffd *uffd);
 
 #ifdef __cplusplus
 }
