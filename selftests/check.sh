@@ -253,7 +253,7 @@ if [ -n "$TESTS" ]; then
 	for test in $TESTS; do
 		[ -x "$here/$test" ] || vm_usage "no test '$test': give names such as dev/resize.sh"
 		case $test in
-		unit/* | proto/* | cli/* | docs/* | bin/*) host_only+=("$test") ;;
+		unit/* | proto/* | cli/* | docs/* | uffd/* | bin/*) host_only+=("$test") ;;
 		power/*) lab_only+=("$test") ;;
 		*) kernel_only+=("$test") ;;
 		esac
