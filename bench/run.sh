@@ -6,7 +6,7 @@
 # Boots one machine of the lab in virtual time, asks the questions of this
 # folder there with every peer in the same run, prints tables with ratios,
 # and keeps them in results/. See README.md for what the figures mean.
-# The question nbd-server needs no machine: it is asked here, in real time.
+# The questions nbd-server and uffd need no machine: they are asked here, in real time.
 
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd -P)
@@ -17,7 +17,7 @@ run_help()
 {
 	cat <<-'END'
 	usage: run.sh [OPTION...]
-	  --questions LIST   of latency-throughput, attach, helper-cpu, nbd-server (these), migrate, and of
+	  --questions LIST   of latency-throughput, attach, helper-cpu, nbd-server (these), migrate, uffd, and of
 	                     managed mounts, all of them as "managed": present, cold-first, cold-read, demand,
 	                     readers, write-back, pull-workers, push-workers, chunk-size, pull-first,
 	                     slow-store, memory
@@ -31,7 +31,7 @@ run_help()
 	  --ko FILE          this module instead of the one built from kmod/
 	  --mount-options S  more options for every 'r3map mount'
 	  --unbound          nbd-server: servers and clients are not bound to a CPU each
-	  --first            nbd-server: they run before all else (SCHED_FIFO), on a busy machine
+	  --first            nbd-server, uffd: they run before all else (SCHED_FIFO), on a busy machine
 	  --real             real time instead of virtual time
 	  --save, --no-save  keep the tables in results/ (only for a run without filters)
 	Lists are separated by commas.
@@ -73,7 +73,7 @@ lab=()
 for question in "${asked[@]}"; do
 	case $question in
 	latency-throughput | attach | helper-cpu | migrate) lab+=("$question") ;;
-	nbd-server) ;;
+	nbd-server | uffd) ;;
 	*)
 		case ,$managed, in
 		*",$question,"*) lab+=("$question"); continue ;;
@@ -129,6 +129,18 @@ run_lab()
 		exit $failed' bench "${lab[@]}" || status=$?
 }
 
+# run_uffd: ask uffd
+run_uffd()
+{
+	local reader=$R3MAP_CACHE/bench/uffd-clock top=$R3MAP_TOP/user
+	make --no-print-directory -s -C "$top" lib >&2
+	gcc -std=gnu11 -O3 -Wall -Wextra -pthread -I"$top/libr3map" -o "$reader" "$here/uffd-clock.c" \
+		"$top/build/libr3map.a"
+	BENCH_SUBJECTS=${subjects//,/ } BENCH_CASES=$cases BENCH_REPS=$reps BENCH_R3MAP=$program \
+		BENCH_FIRST=$first BENCH_UFFD_CLOCK=$reader \
+		"$here/uffd.sh" >"$tmp/csv" && mv "$tmp/csv" "$tmp/out/uffd.csv" || status=$?
+}
+
 # run_host: ask nbd-server
 run_host()
 {
@@ -147,11 +159,12 @@ run_host()
 # run_head QUESTION: what must be known to make sense of the figures
 run_head()
 {
-	if [ "$1" = nbd-server ]; then
+	if [ "$1" = nbd-server ] || [ "$1" = uffd ]; then
 		printf '# kernel: %s\n# commit: %s\n# command: %s\n' "$(uname -r)" "$commit" "$command"
 		echo "# clock: real, $(nproc) CPUs, load $(cut -d' ' -f1 /proc/loadavg) at the end"
 		printf '# date: %s\n# machine:%s\n' "$(date -u +%Y-%m-%dT%H:%MZ)" \
 			"$(sed -n 's/^model name.*://p' /proc/cpuinfo | head -n 1)"
+		[ "$1" = nbd-server ] || return 0
 		printf '# peers: nbdkit %s; qemu-nbd %s; libnbd %s; %s\n' \
 			"$(dpkg-query -W -f '${Version}' nbdkit)" "$(dpkg-query -W -f '${Version}' qemu-utils)" \
 			"$(dpkg-query -W -f '${Version}' libnbd-bin)" "$(fio --version)"
@@ -175,6 +188,10 @@ run_head()
 run_tables()
 {
 	local rows=(awk -v OURS=r3map -f "$here/lib/stats.awk" -f "$here/lib/rows.awk") csv=$tmp/csv
+	if [ "$1" = uffd ]; then
+		awk -v BASES=plain -f "$here/lib/stats.awk" -f "$here/lib/table.awk"
+		return
+	fi
 	if [ "$1" != nbd-server ]; then
 		awk -v BASES=kernel-nbd,ublk-null -f "$here/lib/stats.awk" -f "$here/lib/table.awk"
 		return
@@ -191,6 +208,7 @@ run_tables()
 
 [ ${#lab[@]} = 0 ] || run_lab
 case " ${asked[*]} " in *" nbd-server "*) run_host ;; esac
+case " ${asked[*]} " in *" uffd "*) run_uffd ;; esac
 
 [ -n "$save" ] || save=$full
 for question in "${asked[@]}"; do
