@@ -67,6 +67,21 @@ failing()
 	ask ok close && same
 }
 
+# hanging: a backend that does not answer; what it was given, and what not, is there once it does
+hanging()
+{
+	local told="what was written is not at the backend: fault:op=write,mode=hang,file=$TEST_DIR/hang:file:$TEST_DIR/image: Connection timed out"
+	handler hanging "fault:op=write,mode=hang,file=$TEST_DIR/hang:file:$TEST_DIR/image" --improve minor,dirty --timeout 500ms
+	client "$TEST_DIR/hanging"
+	touch "$TEST_DIR/hang"
+	put 20000 10 && ask "$told" sync && put 30000 11 || return
+	rm "$TEST_DIR/hang"
+	wait_until 30 "the backend has written" synced && same && ask ok close
+}
+
+# synced: is it, by now?
+synced() { ask ok sync; }
+
 # private: not without dirty, and not to a backend that is read-only
 private()
 {
@@ -84,7 +99,7 @@ filter()
 		cmp "$TEST_DIR/image" <(tr '[:lower:]' '[:upper:]' <"$TEST_DIR/original")
 }
 
-ktap_plan 8
+ktap_plan 9
 ktap_test "written and pushed" pushes pushes
 ktap_test "by SIGSEGV" pushes signals signals
 ktap_test "only what was written" sent
@@ -94,6 +109,7 @@ else
 	ktap_skip "not what is not there" "this kernel has no poison"
 fi
 ktap_test "what fails is kept" failing
+ktap_test "a backend that hangs" hanging
 ktap_test "not without dirty" private minor,around
 ktap_test "not private memory" private around
 ktap_test "a command's output" filter

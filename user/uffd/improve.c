@@ -47,7 +47,7 @@ static const struct improvement *improvement_find(const char *name, size_t lengt
 	return NULL;
 }
 
-static int improve_all(uint64_t features, uint32_t *improve)
+static void improve_all(uint64_t features, uint32_t *improve)
 {
 	for (const struct improvement *one = improvements; one->name; one++) {
 		if (one->bit == IMPROVE_HUGE)
@@ -59,7 +59,6 @@ static int improve_all(uint64_t features, uint32_t *improve)
 	}
 	if (!(*improve & IMPROVE_MINOR))
 		*improve &= ~IMPROVE_DIRTY;
-	return 0;
 }
 
 int improve_parse(const char *list, uint32_t *improve, struct error *error)
@@ -75,8 +74,10 @@ int improve_parse(const char *list, uint32_t *improve, struct error *error)
 	code = uffd_probe(&features, &way, error);
 	if (code)
 		return code;
-	if (!strcmp(list, "all"))
-		return improve_all(features, improve);
+	if (!strcmp(list, "all")) {
+		improve_all(features, improve);
+		return 0;
+	}
 	for (size_t length; *list; list += length + (list[length] == ',')) {
 		length = strcspn(list, ",");
 		one = improvement_find(list, length);

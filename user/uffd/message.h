@@ -37,7 +37,7 @@ enum uffd_type {
 	UFFD_ERROR = 3,		/* it was not, or something is over; the socket closes */
 	UFFD_FAILED = 4,	/* these bytes cannot be had */
 	UFFD_FETCHED = 5,	/* answer to FETCH */
-	UFFD_SYNCED = 6,	/* answer to the last DIRTY */
+	UFFD_SYNCED = 6,	/* answer to the last WRITTEN */
 	UFFD_PONG = 7,
 
 	/* the client's */

@@ -244,6 +244,8 @@ static int peer_begin(struct uffd_peer *peer, struct error *error)
 		return code;
 	peer->pusher.backend = peer->context->backend;
 	peer->pusher.channel = peer->channel;
+	peer->pusher.loop = peer->loop;
+	peer->pusher.timeout = peer->context->settings.timeout;
 	peer->pusher.page = peer->context->hello.page;
 	peer->pusher.shared = filler->shared;
 	peer->pusher.memfd = peer->memfd;
@@ -293,10 +295,10 @@ static void peer_written(struct uffd_peer *peer)
 	for (unsigned int i = 0; i < m->written.count && !code; i++)
 		code = push_mark(&peer->pusher, m->written.list[i].offset,
 				 m->written.list[i].length);
-	if (!code && !m->written.more)
-		code = push_sync(&peer->pusher);
 	if (code)
-		peer_refuse(peer, code, "it was told of bytes that are not there, or twice at a time");
+		peer_refuse(peer, code, "it has written bytes that are not there");
+	else if (!m->written.more)
+		push_sync(&peer->pusher);
 }
 
 static void peer_take(struct uffd_peer *peer, int *fds, unsigned int count)

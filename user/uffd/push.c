@@ -3,6 +3,7 @@
  * Pushing what a client has written. See push.h.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -24,8 +25,26 @@ static void push_go(struct pusher *pusher);
 
 static void push_over(struct pusher *pusher, int code)
 {
+	loop_timer_cancel(pusher->loop, &pusher->late);
 	pusher->syncing = false;
-	pusher->synced(pusher, code);
+	if (!pusher->told)
+		pusher->synced(pusher, code);
+}
+
+/* Nothing was done for too long. What has not been given to the backend yet stays here. */
+static void push_late(struct loop_timer *timer)
+{
+	struct pusher *pusher = (struct pusher *)((char *)timer - offsetof(struct pusher, late));
+
+	pusher->code = -ETIMEDOUT;
+	pusher->told = true;
+	pusher->synced(pusher, -ETIMEDOUT);
+}
+
+static void push_wait(struct pusher *pusher)
+{
+	if (!pusher->told)
+		loop_timer_set(pusher->loop, &pusher->late, loop_now() + pusher->timeout);
 }
 
 static void flush_done(struct backend_io *io, int error)
@@ -46,6 +65,7 @@ static void push_done(struct backend_io *io, int error)
 	one->next = pusher->free;
 	pusher->free = one;
 	pusher->under_way--;
+	push_wait(pusher);
 	if (error != -ECANCELED)
 		push_go(pusher);
 }
@@ -149,17 +169,20 @@ int push_mark(struct pusher *pusher, uint64_t offset, uint64_t length)
 	return 0;
 }
 
-int push_sync(struct pusher *pusher)
+void push_sync(struct pusher *pusher)
 {
-	if (pusher->syncing)
-		return -EBUSY;
+	if (pusher->syncing) {
+		pusher->synced(pusher, -EBUSY);
+		return;
+	}
 	pusher->syncing = true;
+	pusher->told = false;
 	pusher->code = 0;
 	pusher->next = 0;
 	pusher->flush.owner = NULL;
+	push_wait(pusher);
 	push_go(pusher);
 	backend_kick(pusher->channel);
-	return 0;
 }
 
 int pusher_open(struct pusher *pusher, struct error *error)
@@ -170,6 +193,7 @@ int pusher_open(struct pusher *pusher, struct error *error)
 
 	if (code)
 		return code;
+	pusher->late.fire = push_late;
 	pusher->most = most && most < PUSH_BYTES ? most & ~(pusher->page - 1) : PUSH_BYTES;
 	pusher->ios = calloc(PUSHES, sizeof(*pusher->ios));
 	if (!pusher->ios)
@@ -184,6 +208,8 @@ int pusher_open(struct pusher *pusher, struct error *error)
 
 void pusher_close(struct pusher *pusher)
 {
+	if (pusher->loop)
+		loop_timer_cancel(pusher->loop, &pusher->late);
 	free(pusher->ios);
 	bits_free(&pusher->dirty);
 }
