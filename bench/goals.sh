@@ -182,11 +182,38 @@ goals_migrate()
 	printf '\n'
 }
 
+# goals_uffd FILE: what userfaultfd was to reach
+goals_uffd()
+{
+	local rtt goal subject
+	cat <<-'END'
+	256 MiB of memory that another process fills, read in order by one thread, MB/s, by the host's clock; the goal of *plain*
+	is what it is said to reach elsewhere. Handler and reader have a CPU each here, so each of its faults is two
+	wake-ups of another CPU:
+
+	| | against | goal | reached | met |
+	| --- | --- | ---: | ---: | --- |
+	END
+	for rtt in 0 10 40; do
+		goal=50
+		[ $rtt != 0 ] || goal=5
+		for subject in all huge; do
+			goals_value "userfaultfd, $subject, RTT $rtt ms" plain least $goal × \
+				"$(goals_quotient "$1" $subject rtt$rtt plain rtt$rtt)"
+		done
+	done
+	goals_value "userfaultfd, plain" memory least 0.0225 × "$(goals_quotient "$1" plain rtt0 memory rtt0)"
+	goals_value "userfaultfd, plain, 32 threads" memory least 0.0225 × \
+		"$(goals_quotient "$1" plain rtt0-t32 memory rtt0-t32)"
+	printf '\n'
+}
+
 server=$(goals_newest nbd-server)
 loose=$(goals_newest nbd-server-unbound)
 speed=$(goals_newest latency-throughput)
 attach=$(goals_newest attach)
 migrate=$(goals_newest migrate)
+uffd=$(goals_newest uffd)
 if [ -z "$speed" ]; then
 	echo "goals.sh: there are no result files: run make bench first" >&2
 	exit 1
@@ -236,6 +263,7 @@ fi
 	END
 	goals_managed
 	[ -z "$migrate" ] || goals_migrate "$migrate"
+	[ -z "$uffd" ] || goals_uffd "$uffd"
 	if [ -n "$server" ]; then
 		cat <<-'END'
 		`r3map serve` on memory, per second of the server's processor time:
@@ -278,7 +306,7 @@ fi
 		"$(goals_newest present)" "$(goals_newest cold-first)" "$(goals_newest cold-read)" \
 		"$(goals_newest demand)" "$(goals_newest readers)" "$(goals_newest write-back)" \
 		"$(goals_newest pull-workers)" "$(goals_newest push-workers)" "$(goals_newest chunk-size)" \
-		"$(goals_newest pull-first)" "$(goals_newest slow-store)" "$(goals_newest memory)" "$migrate"; do
+		"$(goals_newest pull-first)" "$(goals_newest slow-store)" "$(goals_newest memory)" "$migrate" "$uffd"; do
 		[ -n "$f" ] || continue
 		sed -e 's/^# /## /' "${f%.csv}.md"
 		printf '\n'

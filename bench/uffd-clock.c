@@ -132,6 +132,6 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < threads; i++)
 		pthread_join(parts[i].thread, NULL);
-	printf("%.1f %.1f\n", (first - start) * 1e6, (double)(each * threads) / 1e6 / (now() - start));
+	printf("%.1f %.3f\n", (first - start) * 1e6, (double)(each * threads) / 1e6 / (now() - start));
 	return 0;
 }
