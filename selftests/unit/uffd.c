@@ -147,6 +147,9 @@ static void texts(void **state)
 	assert_true(uffd_decode(buf, uffd_encode(&out, buf), &in));
 	assert_int_equal(strlen(in.outcome.text), UFFD_TEXT_MAX);
 	assert_false(uffd_decode(buf, uffd_encode(&out, buf) + 1, &in));
+	assert_int_equal(uffd_encode(&out, buf), 12 + UFFD_TEXT_MAX);
+	buf[20] = '\0';
+	assert_false(uffd_decode(buf, 12 + UFFD_TEXT_MAX, &in));
 	out.outcome.code = 0;
 	assert_false(uffd_decode(buf, uffd_encode(&out, buf), &in));
 }

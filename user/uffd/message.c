@@ -159,13 +159,14 @@ static bool decode_written(struct nbd_reader *from, struct uffd_message *m)
 static bool decode_outcome(struct nbd_reader *from, struct uffd_message *m)
 {
 	uint32_t code = nbd_get32(from);
-	size_t length = from->left;
+	const size_t length = from->left;
+	const char *text = nbd_get(from, length);
 
 	if (from->failed || code > ERRNO_MAX || length > UFFD_TEXT_MAX ||
-	    (!code && m->type == UFFD_ERROR))
+	    memchr(text, '\0', length) || (!code && m->type == UFFD_ERROR))
 		return false;
 	m->outcome.code = -(int)code;
-	memcpy(m->outcome.text, nbd_get(from, length), length);
+	memcpy(m->outcome.text, text, length);
 	m->outcome.text[length] = '\0';
 	text_clean(m->outcome.text);
 	return true;
