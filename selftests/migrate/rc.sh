@@ -53,3 +53,36 @@ of_await()
 {
 	wait_until 60 "$1 has $2 = $3" of_is "$@"
 }
+
+# an application that writes numbers; the last one that is on its device is in $state
+state=$TEST_DIR/state
+
+# number: that one
+number()
+{
+	od -An -tu8 "$state"
+}
+
+# writer WAY DEVICE...: starts one that writes by WAY, direct, write or mmap, to the one of these that takes it
+writer()
+{
+	sequence write "$state" "$@" 2>"$TEST_DIR/writer" &
+	WRITER=$!
+	cleanup_fn eval "kill $WRITER 2>/dev/null || :"
+}
+
+# writer_goes_on: waits until it has written more
+writer_goes_on()
+{
+	local now
+	now=$(number)
+	wait_until 60 "the writer goes on" eval '[ "$(number)" -gt '"$now"' ]'
+}
+
+# writer_ends DEVICE: it has always been well, and all that it was told to be written is there
+writer_ends()
+{
+	kill -TERM $WRITER
+	wait $WRITER || { cat "$TEST_DIR/writer"; fail "the writer"; }
+	sequence check "$state" "$1" || fail "what was written is not on $1"
+}

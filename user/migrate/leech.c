@@ -52,6 +52,7 @@ enum leech_phase {
 	LEECH_FINALIZING,
 	LEECH_ARRIVING,
 	LEECH_COMPLETE,
+	LEECH_LOST,
 	LEECH_FAILED,
 };
 
@@ -61,6 +62,7 @@ static const char *const phase_names[] = {
 	[LEECH_FINALIZING] = "finalizing",
 	[LEECH_ARRIVING] = "arriving",
 	[LEECH_COMPLETE] = "complete",
+	[LEECH_LOST] = "lost",
 	[LEECH_FAILED] = "failed",
 };
 
@@ -671,7 +673,11 @@ static void *leech_main(void *data)
 	leech_lose(l);
 	if (l->control)
 		control_close(l->control);
-	if (err && !leech_stopped(l)) {
+	if (err == -EREMOTE && !leech_stopped(l)) {
+		log_error("the migration is over: %s; remove this device", error.text);
+		leech_set_phase(l, LEECH_LOST);
+		leech_outcome(l, &error);
+	} else if (err && !leech_stopped(l)) {
 		log_error("the migration has failed: %s; %s", error.text, l->released ?
 			  "what is not here yet is still fetched when it is asked for" :
 			  "the region is in use at the seeder as before, remove this device");
@@ -749,6 +755,8 @@ int leech_finalize(struct leech *l, struct error *error)
 
 	if (phase == LEECH_ARRIVING || phase == LEECH_COMPLETE)
 		return error_set(error, -EALREADY, "its region is in use here already");
+	if (phase == LEECH_LOST)
+		return error_set(error, -EREMOTE, "its region has gone to another leecher: remove this device");
 	if (phase == LEECH_FAILED)
 		return error_set(error, -ECONNABORTED, "its migration has failed: the helper's log says why");
 	atomic_store(&l->asked, true);

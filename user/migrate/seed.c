@@ -124,7 +124,7 @@ int seed_open(struct loop *loop, const struct seed_options *options, struct back
 	all->sessions.generation = device->generation;
 	all->sessions.size = device->size;
 	all->told.run = seed_told;
-	pthread_mutex_init(&all->sessions.lock, NULL);
+	sessions_init(&all->sessions);
 	pthread_mutex_init(&all->order, NULL);
 	all->post.wake.fd = -1;
 	all->interrupt = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -161,7 +161,7 @@ char *seed_uris(const struct seed *seed)
 
 static const char *session_state(const struct session *s)
 {
-	return s->all ? "has all" : s->committed ? "has the region" : s->final ? "is given the region" :
+	return s->dismissed ? "has lost" : s->all ? "has all" : s->committed ? "has the region" : s->final ? "is given the region" :
 	       s->linked ? "follows" : "is lost";
 }
 
@@ -231,7 +231,6 @@ bool seed_close(struct seed *seed)
 		close(all->interrupt);
 	sessions_free(&all->sessions);
 	pthread_mutex_destroy(&all->order);
-	pthread_mutex_destroy(&all->sessions.lock);
 	free(seed);
 	return true;
 }

@@ -24,6 +24,7 @@
 #define LIFE		(30000 * MS)	/* ns without a word after which a leecher is lost */
 #define SEND		(30000 * MS)	/* ns that it may take to be told */
 #define DEADLINE_MOST	60000u		/* ms */
+#define DISMISS		2500u		/* ms: each leecher asks something once a second */
 #define LINKS_MOST	(2 * SESSIONS)	/* old ones may not be known to be lost yet */
 #define STACK_SIZE	(512u << 10)	/* bytes: locked in memory, so not the usual 8 MiB */
 
@@ -59,6 +60,16 @@ static int seeding_okay(struct seeding *s, struct error *error)
 
 /* --- what is asked ------------------------------------------------------------------------ */
 
+/* @session, NULL for one that is to be, comes too late. The lock is held. */
+static int seeding_late(struct sessions *sessions, struct session *session, struct error *error)
+{
+	if (!session_is_late(sessions, session))
+		return 0;
+	if (session)
+		session_dismiss(sessions, session);
+	return error_set(error, -EREMOTE, "the region has gone to another leecher, and is in use there");
+}
+
 static int seeding_track(struct seeding *s, const struct migrate_track *track, struct error *error)
 {
 	struct sessions *sessions = &s->all->sessions;
@@ -68,11 +79,12 @@ static int seeding_track(struct seeding *s, const struct migrate_track *track, s
 	if (s->session)
 		return error_set(error, -EALREADY, "this connection tracks already");
 	pthread_mutex_lock(&sessions->lock);
-	if (track->session)
+	err = track->session ? 0 : seeding_late(sessions, NULL, error);
+	if (!err && track->session)
 		err = session_resume(sessions, s->control, track->session, &s->session, error);
-	else if (session_final(sessions))
+	else if (!err && session_final(sessions))
 		err = error_set(error, -EBUSY, "the region is going to another leecher");
-	else
+	else if (!err)
 		err = session_new(sessions, s->control, &s->session, error);
 	if (!err) {
 		m.tracked = (struct migrate_tracked) {
@@ -237,6 +249,8 @@ static int seeding_abort(struct seeding *s, struct error *error)
 
 static int seeding_done(struct seeding *s, struct error *error)
 {
+	int err;
+
 	if (!s->session->committed)
 		return error_set(error, -EINVAL, "the region is not this leecher's");
 	pthread_mutex_lock(&s->all->sessions.lock);
@@ -244,9 +258,13 @@ static int seeding_done(struct seeding *s, struct error *error)
 	s->session->local = s->all->sessions.size;
 	pthread_mutex_unlock(&s->all->sessions.lock);
 	log_info("%s has all of the region", s->address);
+	err = seeding_okay(s, error);
+	pthread_mutex_lock(&s->all->sessions.lock);
+	sessions_dismiss(&s->all->sessions, s->session, DISMISS);
+	pthread_mutex_unlock(&s->all->sessions.lock);
 	if (!atomic_exchange(&s->all->gone, true))
 		post_send(&s->all->post, &s->all->told);
-	return seeding_okay(s, error);
+	return err;
 }
 
 static int seeding_progress(struct seeding *s, const struct migrate_progress *progress,
@@ -261,10 +279,17 @@ static int seeding_progress(struct seeding *s, const struct migrate_progress *pr
 
 static int seeding_answer(struct seeding *s, const struct migrate_message *m, struct error *error)
 {
+	int err;
+
 	if (m->type == MIGRATE_TRACK)
 		return seeding_track(s, &m->track, error);
 	if (!s->session)
 		return error_set(error, -EINVAL, "%s came before TRACK", migrate_name(m->type));
+	pthread_mutex_lock(&s->all->sessions.lock);
+	err = seeding_late(&s->all->sessions, s->session, error);
+	pthread_mutex_unlock(&s->all->sessions.lock);
+	if (err)
+		return err;
 	switch (m->type) {
 	case MIGRATE_TAKE:
 		return seeding_take(s, m->received, error);
@@ -307,7 +332,7 @@ static void seeding_leave(struct seeding *s)
 {
 	pthread_mutex_lock(&s->all->sessions.lock);
 	if (s->session)
-		session_leave(s->session);
+		session_leave(&s->all->sessions, s->session);
 	pthread_mutex_unlock(&s->all->sessions.lock);
 }
 

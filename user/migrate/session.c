@@ -2,11 +2,13 @@
 /*
  * Sessions of a seeder. See session.h.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #define LOG_PREFIX "seed: "
 #include "lib/error.h"
@@ -84,9 +86,10 @@ int session_resume(struct sessions *sessions, struct control *control, uint64_t 
 	return error_set(error, -ENOENT, "this seeder does not know the leecher any more");
 }
 
-void session_leave(struct session *session)
+void session_leave(struct sessions *sessions, struct session *session)
 {
 	session->linked = false;
+	pthread_cond_broadcast(&sessions->dismissed);
 	session->left = loop_now();
 	session->epoch.control = NULL;
 }
@@ -110,10 +113,53 @@ struct session *session_final(struct sessions *sessions)
 	return NULL;
 }
 
+bool session_is_late(struct sessions *sessions, const struct session *session)
+{
+	const struct session *final = session_final(sessions);
+
+	return final && final != session && final->committed;
+}
+
+void session_dismiss(struct sessions *sessions, struct session *session)
+{
+	session->dismissed = true;
+	pthread_cond_broadcast(&sessions->dismissed);
+}
+
+static bool sessions_wait(const struct sessions *sessions, const struct session *winner)
+{
+	for (unsigned int i = 0; i < SESSIONS; i++) {
+		const struct session *s = &sessions->list[i];
+
+		if (s->number && s != winner && s->linked && !s->dismissed)
+			return true;
+	}
+	return false;
+}
+
+void sessions_dismiss(struct sessions *sessions, const struct session *winner, uint32_t ms)
+{
+	const uint64_t until = loop_now() + ms * MS;
+	const struct timespec time = {
+		.tv_sec = (time_t)(until / 1000000000), .tv_nsec = (long)(until % 1000000000),
+	};
+
+	while (sessions_wait(sessions, winner) && loop_now() < until)
+		pthread_cond_clockwait(&sessions->dismissed, &sessions->lock, CLOCK_MONOTONIC, &time);
+}
+
+void sessions_init(struct sessions *sessions)
+{
+	pthread_mutex_init(&sessions->lock, NULL);
+	pthread_cond_init(&sessions->dismissed, NULL);
+}
+
 void sessions_free(struct sessions *sessions)
 {
 	for (unsigned int i = 0; i < SESSIONS; i++)
 		free(sessions->list[i].told.extent);
+	pthread_cond_destroy(&sessions->dismissed);
+	pthread_mutex_destroy(&sessions->lock);
 }
 
 int session_take(struct sessions *sessions, struct session *session, uint32_t received,

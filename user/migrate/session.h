@@ -43,10 +43,12 @@ struct session {
 	uint64_t local;			/* bytes at the leecher, as it says */
 	uint32_t round;
 	bool all;			/* everything is there */
+	bool dismissed;			/* it was told that another one has the region */
 };
 
 struct sessions {
 	pthread_mutex_t lock;
+	pthread_cond_t dismissed;	/* a session is, or its connection is gone */
 	uint32_t index;			/* the device; constant */
 	uint64_t generation;
 	uint64_t size;			/* bytes */
@@ -63,11 +65,19 @@ int session_new(struct sessions *sessions, struct control *control, struct sessi
 int session_resume(struct sessions *sessions, struct control *control, uint64_t number,
 		   struct session **session, struct error *error);
 /* The connection is gone. */
-void session_leave(struct session *session);
+void session_leave(struct sessions *sessions, struct session *session);
 /* It is over; @control is for the epoch. */
 void session_end(struct session *session, struct control *control);
 /* The one that was finalized, or NULL. */
 struct session *session_final(struct sessions *sessions);
+/* Does another one than @session use the region for good? */
+bool session_is_late(struct sessions *sessions, const struct session *session);
+/* It is told so. */
+void session_dismiss(struct sessions *sessions, struct session *session);
+/* Waits until all but @winner are told so, or gone, for up to @ms. */
+void sessions_dismiss(struct sessions *sessions, const struct session *winner, uint32_t ms);
+/* Undone by sessions_free(). */
+void sessions_init(struct sessions *sessions);
 /* Nobody comes back any more. */
 void sessions_free(struct sessions *sessions);
 

@@ -34,6 +34,7 @@ static void leech_print(const cJSON *migration)
 		{ "finalizing", "what was written at its seeder is brought to rest" },
 		{ "arriving", "in use here; what was written last is still coming" },
 		{ "complete", "in use here, all of it" },
+		{ "lost", "its region has gone to another leecher: remove this device" },
 		{ "failed", "it has failed: see the helper's log" },
 	};
 	const cJSON *stop = cJSON_GetObjectItemCaseSensitive(migration, "downtime");

@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# kernels: 6.12:2 7.2:1
+#
+# This test will have two, and then three, leechers follow one seeder under a writer: the one that finalizes has all
+# that was written, and the others are told that they have lost.
+
+# shellcheck disable=SC2016,SC2119 # eval expands; no options are meant
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/rc.sh"
+requires_program sequence
+
+for leechers in 2 3; do
+	rm -f "$state" "$TEST_DIR/leech.log"
+	truncate -s 20M "$TEST_DIR/region.$leechers"
+	seed "file:$TEST_DIR/region.$leechers"
+	winner=/dev/r3map1
+	writer direct "$SOURCE" $winner
+	losers=()
+	leech --index 1
+	for ((n = 2; n <= leechers; n++)); do
+		leech --index $n
+		losers+=("$TARGET")
+	done
+	for device in $winner "${losers[@]}"; do
+		of_await "$device" .migration.phase following
+	done
+	of_is "$SOURCE" .epochs $leechers || fail "not each leecher has an epoch of its own"
+	# each is told all of it: who looks less often has more in one round
+	round=$(of "${losers[-1]}" .migration.round)
+	r3map finalize $winner
+	# a round of theirs, or a finalize, is answered with who has the region
+	for device in "${losers[@]}"; do
+		of_await "$device" .migration.phase lost
+		! r3map finalize "$device" 2>"$TEST_DIR/told" || fail "$device is finalized as well"
+		grep -q 'has gone to another leecher: remove' "$TEST_DIR/told" || { cat "$TEST_DIR/told"; fail "no reason is told"; }
+		of_is "$device" .hold all || fail "$device lets somebody in"
+	done
+	[ "$(grep -c 'has gone to another leecher, and is in use there' "$TEST_DIR/leech.log")" -eq ${#losers[@]} ] ||
+		fail "the logs of the losers do not say why"
+	[ "$round" -gt 0 ] || fail "the loser has not followed"
+	of_await $winner .migration.phase complete
+	writer_goes_on
+	writer_ends $winner
+	wait_until 60 "the seeder's device is gone" device_gone "$SOURCE"
+	for device in $winner "${losers[@]}"; do
+		r3map umount "$device"
+	done
+done
