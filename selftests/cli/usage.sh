@@ -57,6 +57,8 @@ cases=(
 	"--no-part-scan is for r3map's own driver | r3map mount --via nbd --no-part-scan mem:1M"
 	"--queues with --managed is for | r3map mount --via nbd -mq 2 mem:1M"
 	"--recover is for r3map's own driver | r3map mount --via nbd --recover 1 mem:1M"
+	"an option --tls... is for a leecher that seeds on | r3map leech --tls require nbd://localhost/"
+	"--suspend is for a leecher that seeds on | r3map leech --suspend true nbd://localhost/"
 	"--hook needs EVENT=PROGRAM | r3map mount --hook ready mem:1M"
 	"not 'lots=true' | r3map mount --hook lost=true --hook lots=true mem:1M"
 	"--hook-timeout 0 is out of range | r3map mount --hook-timeout 0 mem:1M"

@@ -535,7 +535,7 @@ static int file_open(const char *rest, struct backend **backend, struct error *e
 	return 0;
 }
 
-struct backend *file_memory_new(int fd, const struct stat *stat, char *name)
+static struct file *file_descriptor_new(int fd, const struct stat *stat, char *name, bool read_only)
 {
 	struct file *file = file_new();
 
@@ -543,9 +543,30 @@ struct backend *file_memory_new(int fd, const struct stat *stat, char *name)
 		return NULL;
 	file->fd = fd;
 	file->backend.name = name;
+	file->backend.info.read_only = read_only;
 	regular_file_look(file, stat);
+	return file;
+}
+
+struct backend *file_memory_new(int fd, const struct stat *stat, char *name)
+{
+	struct file *file = file_descriptor_new(fd, stat, name, false);
+
+	if (!file)
+		return NULL;
 	file->in_memory = true;
 	file->backend.info.can_zeroes = true;
+	return &file->backend;
+}
+
+struct backend *file_reader_new(int fd, const struct stat *stat, char *name)
+{
+	struct file *file = file_descriptor_new(fd, stat, name, true);
+
+	if (!file)
+		return NULL;
+	file->backend.info.can_cache = !file->in_memory;
+	file->backend.info.waits = !file->in_memory;
 	return &file->backend;
 }
 

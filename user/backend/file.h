@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The part of file: that a region of shared memory uses.
+ * The parts of file: that others use who have a descriptor.
  */
 #ifndef R3MAP_BACKEND_FILE_H
 #define R3MAP_BACKEND_FILE_H
@@ -15,5 +15,7 @@ struct stat;
  * memory, they are still the caller's.
  */
 struct backend *file_memory_new(int fd, const struct stat *stat, char *name);
+/* The same of any regular file, to be read only: others write to it. */
+struct backend *file_reader_new(int fd, const struct stat *stat, char *name);
 
 #endif

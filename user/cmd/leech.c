@@ -7,17 +7,20 @@
 #include "cmd/cmd.h"
 #include "lib/error.h"
 #include "migrate/leech.h"
+#include "migrate/seed.h"
 #include "mount/mount.h"
 #include "nl/device.h"
 
 struct leech_settings {
 	struct mount_options mount;
 	struct leech_options leech;
+	struct seed_options seed;	/* once all is here */
 };
 
 static const struct leech_settings leech_defaults = {
 	.mount = MOUNT_DEFAULTS,
 	.leech = { .deadline = 10000 },
+	.seed = SEED_DEFAULTS,
 };
 
 #define L(field) OPT(leech_settings, field)
@@ -37,6 +40,24 @@ static const struct opt leech_opts[] = {
 	{ OPT_U32, "stop-group", 0, L(leech.stop.group), .value = "PGID", .min = 1, .max = INT32_MAX,
 	  .help = "let this process group go on, by SIGCONT" },
 	{ OPT_STRING, "stop-cgroup", 0, L(leech.stop.cgroup), .value = "DIR", .help = "thaw this cgroup" },
+	{ OPT_LIST, "seed-listen", 0, L(seed.serve.listen), .value = "ADDRESS",
+	  .help = "once all is here, seed it from this device on HOST, HOST:PORT, [IPv6]:PORT, or :PORT" },
+	{ OPT_STRING, "seed-unix", 0, L(seed.serve.unix_socket), .value = "PATH",
+	  .help = "the same on a unix socket" },
+	{ OPT_STRING, "suspend", 0, L(leech.stop.suspend), .value = "CMD",
+	  .help = "with these: run CMD by sh to stop the application before the region goes on" },
+	{ OPT_TIME, "hold-time", 0, L(seed.hold_time), .value = "TIME", .max = R3MAP_MAX_TIMEOUT,
+	  .help = "with these: as of r3map seed (default: 60s)" },
+	{ OPT_CHOICE, "tls", 0, L(seed.serve.tls), .value = "off|on|require", .words = serve_tls_words,
+	  .help = "with these: TLS (default: on with certificates or keys, else off)" },
+	{ OPT_STRING, "tls-certificates", 0, L(seed.serve.tls_files.certificates), .value = "DIR",
+	  .help = "folder of server-cert.pem, server-key.pem, ca-cert.pem" },
+	{ OPT_STRING, "tls-psk", 0, L(seed.serve.tls_files.psk), .value = "FILE",
+	  .help = "file of keys, USER:HEX a line" },
+	{ OPT_FLAG, "tls-verify-peer", 0, L(seed.serve.tls_verify_peer),
+	  .help = "leechers of this device need a certificate of the CA" },
+	{ OPT_LIST, "tls-allow", 0, L(seed.serve.tls_allow), .value = "SUBJECT",
+	  .help = "only leechers whose certificate has this subject" },
 	{ OPT_STRING, "store", 0, L(mount.store), .value = "FILE",
 	  .help = "keep the region in FILE, which is made, and has all of it in the end (default: memory)" },
 	{ OPT_SIZE32, "chunk-size", 0, L(mount.chunk), .value = "SIZE", .min = R3MAP_MIN_CHUNK,
@@ -68,6 +89,24 @@ static const struct opt leech_opts[] = {
 	{ OPT_END },
 };
 
+static bool leech_seeds(const struct seed_options *seed)
+{
+	return seed->serve.listen.count || seed->serve.unix_socket;
+}
+
+/* What was given that only a seeder can use, or NULL. */
+static const char *leech_seeding_option(const struct leech_settings *s)
+{
+	const struct serve_options *serve = &s->seed.serve;
+
+	if (s->leech.stop.suspend)
+		return "--suspend";
+	return serve->tls >= 0 || serve->tls_files.certificates || serve->tls_files.psk ||
+			       serve->tls_verify_peer || serve->tls_allow.count ?
+		       "an option --tls..." :
+		       NULL;
+}
+
 static int leech_run(const void *settings, int argc, char **argv, struct error *error)
 {
 	struct leech_settings s = *(const struct leech_settings *)settings;
@@ -77,6 +116,14 @@ static int leech_run(const void *settings, int argc, char **argv, struct error *
 		return EXIT_USAGE;
 	if (stop_check(&s.leech.stop, error))
 		return EXIT_USAGE;
+	if (leech_seeds(&s.seed)) {
+		s.seed.stop = s.leech.stop;
+		s.mount.seed = &s.seed;
+	} else if (leech_seeding_option(&s)) {
+		error_set(error, -EINVAL, "%s is for a leecher that seeds on: give --seed-listen or --seed-unix, too",
+			  leech_seeding_option(&s));
+		return EXIT_USAGE;
+	}
 	s.mount.managed = true;
 	s.mount.flush = s.mount.store ? MOUNT_FLUSH_DURABLE : MOUNT_FLUSH_LOCAL;
 	s.mount.leech = &s.leech;

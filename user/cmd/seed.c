@@ -17,13 +17,7 @@ struct seed_settings {
 
 static const struct seed_settings seed_defaults = {
 	.mount = MOUNT_DEFAULTS,
-	.seed = {
-		.serve = {
-			.tls = -1,
-			.limits = SERVE_LIMITS,
-		},
-		.hold_time = 60000,
-	},
+	.seed = SEED_DEFAULTS,
 };
 
 #define S(field) OPT(seed_settings, field)

@@ -49,7 +49,7 @@ static bool is_stale(const struct sockaddr_un *address, socklen_t length, int ty
 	return stale;
 }
 
-int unix_listen(const char *path, int type, int backlog, struct error *error)
+int unix_bind(const char *path, int type, struct error *error)
 {
 	struct sockaddr_un address;
 	socklen_t length;
@@ -70,7 +70,14 @@ int unix_listen(const char *path, int type, int backlog, struct error *error)
 				 code == -EADDRINUSE ? "; is another server running there, or is "
 				 "it a file that is no socket?" : "");
 	}
-	if (!listen(fd, backlog))
+	return fd;
+}
+
+int unix_listen(const char *path, int type, int backlog, struct error *error)
+{
+	int fd = unix_bind(path, type, error), code;
+
+	if (fd < 0 || !listen(fd, backlog))
 		return fd;
 	code = -errno;
 	unlink(path);

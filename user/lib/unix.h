@@ -13,6 +13,8 @@ struct error;
  * sentence.
  */
 int unix_listen(const char *path, int type, int backlog, struct error *error);
+/* The same of one that does not listen yet: who connects is refused. */
+int unix_bind(const char *path, int type, struct error *error);
 /* One that is connected to who listens there. As above. */
 int unix_connect(const char *path, int type, struct error *error);
 

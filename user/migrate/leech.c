@@ -73,8 +73,7 @@ struct leech {
 	const char *device;
 	struct nbd_uri uri;
 	struct tls_credentials *credentials;
-	void (*told)(void *data, const struct error *error);
-	void *data;
+	struct leech_events events;
 	int interrupt;			/* an eventfd: readable at the end */
 	pthread_t thread;
 	bool started;
@@ -84,6 +83,7 @@ struct leech {
 	atomic_bool stop;
 	struct post post;		/* to the main thread */
 	struct post_job over;		/* a finalize, as @outcome says */
+	struct post_job whole;		/* all is here */
 	atomic_bool telling;		/* on its way */
 	pthread_mutex_t lock;		/* guards the next ones */
 	struct error outcome;
@@ -597,6 +597,7 @@ static int leech_arrive(struct leech *l, struct error *error)
 		return err;
 	managed_whole(l->managed);
 	leech_set_phase(l, LEECH_COMPLETE);
+	post_send(&l->post, &l->whole);
 	if (!l->session || l->alone)	/* that was an earlier helper's, or the seeder is gone */
 		return 0;
 	if (leech_commit(l, error) || leech_ask(l, &m, &answer, MIGRATE_OK, error))
@@ -697,7 +698,15 @@ static void leech_over(struct post_job *job)
 	pthread_mutex_lock(&l->lock);
 	outcome = l->outcome;
 	pthread_mutex_unlock(&l->lock);
-	l->told(l->data, &outcome);
+	l->events.finalized(l->events.data, &outcome);
+}
+
+/* Likewise. */
+static void leech_whole(struct post_job *job)
+{
+	struct leech *l = (struct leech *)((char *)job - offsetof(struct leech, whole));
+
+	l->events.whole(l->events.data);
 }
 
 static int leech_prepare(struct leech *l, const char *uri, struct loop *loop, struct error *error)
@@ -722,8 +731,7 @@ static int leech_prepare(struct leech *l, const char *uri, struct loop *loop, st
 }
 
 int leech_open(struct loop *loop, const struct leech_options *options, const char *uri,
-	       struct managed *managed, const char *device,
-	       void (*told)(void *data, const struct error *error), void *data,
+	       struct managed *managed, const char *device, const struct leech_events *events,
 	       struct leech **out, struct error *error)
 {
 	struct leech *l = calloc(1, sizeof(*l));
@@ -735,11 +743,11 @@ int leech_open(struct loop *loop, const struct leech_options *options, const cha
 	l->options = options;
 	l->managed = managed;
 	l->device = device;
-	l->told = told;
-	l->data = data;
+	l->events = *events;
 	l->interrupt = -1;
 	l->post.wake.fd = -1;
 	l->over.run = leech_over;
+	l->whole.run = leech_whole;
 	pthread_mutex_init(&l->lock, NULL);
 	err = leech_prepare(l, uri, loop, error);
 	if (err)

@@ -45,14 +45,20 @@ struct leech_times {
 	uint64_t downtime;		/* from drain on, all of these together but drain and suspend */
 };
 
+/* What is told, in the thread of the loop. */
+struct leech_events {
+	/* A finalize has ended, one way or the other; code 0: well. */
+	void (*finalized)(void *data, const struct error *error);
+	void (*whole)(void *data);	/* all of the region is here, for good */
+	void *data;
+};
+
 /*
- * Begins. @uri: the seeder's; @managed: of the mount, started; @device: its path. All is borrowed. @told(@data,
- * error): in @loop's thread, when a finalize has ended, one way or the other; code 0: well. 0 or a negative
- * errno with a sentence.
+ * Begins. @uri: the seeder's; @managed: of the mount, started; @device: its path. All is borrowed. 0 or a
+ * negative errno with a sentence.
  */
 int leech_open(struct loop *loop, const struct leech_options *options, const char *uri,
-	       struct managed *managed, const char *device,
-	       void (*told)(void *data, const struct error *error), void *data,
+	       struct managed *managed, const char *device, const struct leech_events *events,
 	       struct leech **leech, struct error *error);
 /* To be finalized now. 0, or a negative errno with a sentence: it cannot be any more. */
 int leech_finalize(struct leech *leech, struct error *error);

@@ -28,6 +28,7 @@
 
 struct seed {
 	const struct seed_options *options;
+	bool begun;
 	struct server server;
 	struct listeners listeners;
 	struct server_guest guest;
@@ -91,12 +92,7 @@ static int seed_serve(struct seed *seed, struct backend *backend, struct error *
 		err = exports_settle(&server->exports, NULL, server->thread_count, error);
 	if (!err)
 		err = seed_listen(seed, error);
-	if (!err)
-		err = server_start(server, error);
-	if (err)
-		return err;
-	err = listen_start(&seed->listeners);
-	return err ? error_set(error, err, "cannot accept connections: %s", strerror(-err)) : 0;
+	return err ? err : server_start(server, error);
 }
 
 int seed_open(struct loop *loop, const struct seed_options *options, struct backend *backend,
@@ -113,6 +109,7 @@ int seed_open(struct loop *loop, const struct seed_options *options, struct back
 	seed->options = options;
 	seed->listeners.loop = loop;
 	seed->listeners.server = &seed->server;
+	seed->listeners.later = true;
 	seed->guest.take = seed_take;
 	seed->gone = gone;
 	seed->data = data;
@@ -134,6 +131,14 @@ int seed_open(struct loop *loop, const struct seed_options *options, struct back
 	if (err)
 		return error_set(error, err, "cannot make an eventfd: %s", strerror(-err));
 	return seed_serve(seed, backend, error);
+}
+
+int seed_begin(struct seed *seed, struct error *error)
+{
+	int err = listen_start(&seed->listeners);
+
+	seed->begun = !err;
+	return err ? error_set(error, err, "cannot accept connections: %s", strerror(-err)) : 0;
 }
 
 char *seed_uris(const struct seed *seed)
@@ -167,9 +172,14 @@ static const char *session_state(const struct session *s)
 
 bool seed_tell(cJSON *object, struct seed *seed)
 {
-	cJSON *list = cJSON_AddArrayToObject(object, "leechers");
 	struct sessions *sessions = &seed->seedings.sessions;
-	bool fine = list;
+	bool fine;
+	cJSON *list;
+
+	if (!seed->begun)
+		return true;
+	list = cJSON_AddArrayToObject(object, "leechers");
+	fine = list;
 
 	pthread_mutex_lock(&sessions->lock);
 	for (unsigned int i = 0; fine && i < SESSIONS; i++) {

@@ -28,16 +28,22 @@ struct seed_options {
 	uint32_t hold_time;		/* ms that writes wait for the leecher once it has the region */
 };
 
+/* What a seeder is unless its options say otherwise. */
+#define SEED_DEFAULTS { .serve = { .tls = -1, .limits = SERVE_LIMITS }, .hold_time = 60000 }
+
 /*
  * @options, @backend and @path, those of @device, are borrowed. @gone(@data): the region is at a leecher as a
- * whole. 0 or a negative errno with a sentence.
+ * whole. Its addresses are taken, but nobody is let in before seed_begin(). 0 or a negative errno with a
+ * sentence.
  */
 int seed_open(struct loop *loop, const struct seed_options *options, struct backend *backend,
 	      const struct device *device, const char *path, void (*gone)(void *data), void *data,
 	      struct seed **seed, struct error *error);
+/* Lets leechers in. 0 or a negative errno with a sentence. */
+int seed_begin(struct seed *seed, struct error *error);
 /* Its URIs, a line each; to be freed. NULL: out of memory. */
 char *seed_uris(const struct seed *seed);
-/* Adds what there is to tell to @object. False: out of memory. */
+/* Adds what there is to tell, once it lets leechers in, to @object. False: out of memory. */
 bool seed_tell(struct cJSON *object, struct seed *seed);
 /*
  * The leecher that has finalized is known to be lost for good: writes go on here. 0 or a negative errno

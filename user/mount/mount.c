@@ -71,6 +71,7 @@ struct mount {
 	struct hooks *hooks;
 	struct reach reach;
 	struct seed *seed;
+	struct backend *here;		/* the store, of a leecher that seeds on */
 	struct leech *leech;
 
 	struct loop *loop;
@@ -288,6 +289,16 @@ static void mount_finalized(void *data, const struct error *error)
 		return door_answer(m->door, DOOR_FINALIZE, error->code, error->text);
 	leech_summary(m->leech, text, sizeof(text));
 	door_answer(m->door, DOOR_FINALIZE, 0, text);
+}
+
+/* All of the region is here: it can go on from here. */
+static void mount_whole(void *data)
+{
+	struct mount *m = data;
+	struct error error = { 0 };
+
+	if (m->seed && seed_begin(m->seed, &error))
+		log_error("%s cannot be moved on: %s", m->path, error.text);
 }
 
 /* The region is at a leecher as a whole. */
@@ -711,15 +722,22 @@ static int mount_up(struct mount *m, const char *backend, struct error *error)
 /* What a seeder or a leecher has besides. *@lines: to be printed, and freed; or NULL. */
 static int mount_migrate(struct mount *m, const char *backend, char **lines, struct error *error)
 {
+	const struct leech_events events = { mount_finalized, mount_whole, m };
 	const struct mount_options *o = m->options;
 	int err = 0;
 
-	if (o->leech)
-		err = leech_open(m->loop, o->leech, backend, &m->managed, m->path, mount_finalized, m,
-				 &m->leech, error);
+	if (!o->leech && !o->seed)
+		return 0;
+	if (o->leech && o->seed)
+		err = store_backend(&m->managed.store, m->path, &m->here, error);
 	if (!err && o->seed)
-		err = seed_open(m->loop, o->seed, m->backend, &m->device, m->path, mount_gone, m, &m->seed,
-				error);
+		err = seed_open(m->loop, o->seed, m->here ? m->here : m->backend, &m->device, m->path,
+				mount_gone, m, &m->seed, error);
+	if (!err && o->leech)
+		err = leech_open(m->loop, o->leech, backend, &m->managed, m->path, &events, &m->leech,
+				 error);
+	else if (!err)
+		err = seed_begin(m->seed, error);
 	if (!err && m->seed) {
 		*lines = seed_uris(m->seed);
 		if (!*lines)
@@ -763,6 +781,8 @@ static void mount_down(struct mount *m, int status, const struct error *error)
 			fprintf(stderr, "r3map: %s\n", error->text);
 		_exit(status);
 	}
+	if (m->here)
+		backend_close(m->here);
 	managed_exit(&m->managed);
 	for (uint32_t i = 0; i < m->workers_used; i++)
 		post_close(&m->workers[i].post);

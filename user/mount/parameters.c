@@ -47,7 +47,7 @@ static uint32_t parameters_queues(const struct mount_options *options,
 	if (info->channels_max && queues > (long)info->channels_max)
 		queues = (long)info->channels_max;
 	/* One is for who reads the region from elsewhere. */
-	if (options->seed && info->channels_max && queues == (long)info->channels_max && queues > 1)
+	if (options->seed && !options->leech && info->channels_max && queues == (long)info->channels_max && queues > 1)
 		queues--;
 	return queues > 0 ? (uint32_t)queues : 1;
 }

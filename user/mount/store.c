@@ -6,11 +6,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backend/backend.h"
+#include "backend/file.h"
 #include "lib/error.h"
 #include "mount/store.h"
 
@@ -69,6 +73,25 @@ void store_close(struct store *store)
 		close(store->fd);
 	store->bytes = NULL;
 	store->fd = -1;
+}
+
+int store_backend(const struct store *store, const char *device, struct backend **backend,
+		  struct error *error)
+{
+	int fd = fcntl(store->fd, F_DUPFD_CLOEXEC, 0);
+	char *name = NULL;
+	struct stat stat;
+
+	if (fd < 0 || fstat(fd, &stat) < 0)
+		return error_set(error, -errno, "cannot read the store of %s: %s", device, strerror(errno));
+	if (asprintf(&name, "store of %s", device) < 0)
+		name = NULL;
+	*backend = name ? file_reader_new(fd, &stat, name) : NULL;
+	if (*backend)
+		return 0;
+	free(name);
+	close(fd);
+	return error_set(error, -ENOMEM, "out of memory");
 }
 
 void store_unlock(const struct store *store)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct backend;
 struct error;
 
 struct store {
@@ -29,6 +30,14 @@ int store_make(struct store *store, const char *path, uint64_t size, struct erro
 /* The one that @fd, which becomes its, is. */
 int store_map(struct store *store, int fd, uint64_t size, struct error *error);
 void store_close(struct store *store);
+
+/*
+ * A backend that reads the store of @device, which has to have all of the region, while the module writes to it. 0 or
+ * a negative errno with a sentence; it is to be closed before the device's number is used again, but not before
+ * anything else.
+ */
+int store_backend(const struct store *store, const char *device, struct backend **backend,
+		  struct error *error);
 
 /* Memory that the system may swap, whatever was locked before. */
 void store_unlock(const struct store *store);

@@ -94,7 +94,8 @@ static int tcp_listen(struct listeners *listeners, const struct addrinfo *one,
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (one->ai_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	if (bind(fd, one->ai_addr, one->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
+	if (bind(fd, one->ai_addr, one->ai_addrlen) < 0 ||
+	    (!listeners->later && listen(fd, BACKLOG) < 0)) {
 		code = -errno;
 		close(fd);
 		return code;
@@ -149,7 +150,8 @@ int listen_tcp(struct listeners *listeners, const char *address, struct error *e
 int listen_unix(struct listeners *listeners, const char *path, struct error *error)
 {
 	struct listener *listener;
-	int fd = unix_listen(path, SOCK_STREAM, BACKLOG, error);
+	int fd = listeners->later ? unix_bind(path, SOCK_STREAM, error) :
+				    unix_listen(path, SOCK_STREAM, BACKLOG, error);
 
 	if (fd < 0)
 		return fd;
@@ -300,7 +302,10 @@ int listen_start(struct listeners *listeners)
 	listeners->again.fire = listen_again;
 	for (i = 0; i < listeners->count && !error; i++) {
 		listeners->list[i].source.ready = listener_ready;
-		error = loop_add(listeners->loop, &listeners->list[i].source, EPOLLIN);
+		if (listeners->later && listen(listeners->list[i].source.fd, BACKLOG) < 0)
+			error = -errno;
+		else
+			error = loop_add(listeners->loop, &listeners->list[i].source, EPOLLIN);
 	}
 	return error;
 }

@@ -6,6 +6,8 @@
 #ifndef R3MAP_SERVE_LISTEN_H
 #define R3MAP_SERVE_LISTEN_H
 
+#include <stdbool.h>
+
 #include "lib/loop.h"
 
 #define LISTENERS_MAX	64
@@ -22,6 +24,7 @@ struct listener {
 struct listeners {
 	struct loop *loop;
 	struct server *server;
+	bool later;		/* addresses are taken, but connections refused until listen_start() */
 	struct listener list[LISTENERS_MAX];
 	unsigned int count;
 	struct loop_timer again;	/* after a failed accept */
