@@ -33,6 +33,8 @@ static const struct opt leech_opts[] = {
 	  .help = "finalize by itself, once the stop is expected to be no longer and rounds do not become shorter" },
 	{ OPT_U32, "rounds", 0, L(leech.rounds), .value = "N", .min = 1, .max = INT32_MAX,
 	  .help = "finalize by itself after so many rounds" },
+	{ OPT_FLAG, "push-all-first", 0, L(leech.push_all_first),
+	  .help = "let nobody in before everything is here: the stop is longer, and losing the seeder then is no loss" },
 	{ OPT_TIME, "deadline", 0, L(leech.deadline), .value = "TIME", .min = 10, .max = 60000,
 	  .help = "writes at the seeder have to come to rest in this time, or go on (default: 10s)" },
 	{ OPT_STRING, "resume", 0, L(leech.stop.resume), .value = "CMD",

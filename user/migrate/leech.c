@@ -44,12 +44,14 @@
 #define RECONNECT	(60000 * MS)		/* ns that a lost seeder is looked for */
 #define RETRY_MOST	(2000 * MS)
 #define ROUND_LEAST	(100 * MS)		/* ns from one round to the next, at least */
+#define VERDICT		(40000 * MS)	/* ns that the others of a group are waited for */
 #define FIRST_WAIT	(10000 * MS)		/* ns that the first bio is waited for, to be told of */
 
 enum leech_phase {
 	LEECH_PULLING,
 	LEECH_FOLLOWING,
 	LEECH_FINALIZING,
+	LEECH_PREPARED,
 	LEECH_ARRIVING,
 	LEECH_COMPLETE,
 	LEECH_LOST,
@@ -60,11 +62,15 @@ static const char *const phase_names[] = {
 	[LEECH_PULLING] = "pulling",
 	[LEECH_FOLLOWING] = "following",
 	[LEECH_FINALIZING] = "finalizing",
+	[LEECH_PREPARED] = "prepared",
 	[LEECH_ARRIVING] = "arriving",
 	[LEECH_COMPLETE] = "complete",
 	[LEECH_LOST] = "lost",
 	[LEECH_FAILED] = "failed",
 };
+
+/* What is decided about a group that this is one of. */
+enum leech_verdict { VERDICT_NONE, VERDICT_GO, VERDICT_UNDO };
 
 struct leech {
 	/* Constant. */
@@ -84,10 +90,13 @@ struct leech {
 	struct post post;		/* to the main thread */
 	struct post_job over;		/* a finalize, as @outcome says */
 	struct post_job whole;		/* all is here */
+	struct post_job prepared;	/* the verdict is waited for */
 	atomic_bool telling;		/* on its way */
 	pthread_mutex_t lock;		/* guards the next ones */
 	struct error outcome;
 	enum leech_phase phase;
+	bool grouped;			/* a verdict is waited for before anybody is let in */
+	enum leech_verdict verdict;
 	uint32_t round;
 	uint64_t dirty;			/* bytes of the last round */
 	uint64_t rtt;			/* ns, the shortest */
@@ -248,16 +257,21 @@ static int leech_progress(struct leech *l, uint64_t local, struct error *error)
 
 /* --- rounds ------------------------------------------------------------------------------- */
 
-/* Waits until all is local; *@early: a finalize is wanted before. */
-static int leech_wait_local(struct leech *l, bool *early, struct error *error)
+/*
+ * Waits until all is local; *@early: a finalize is wanted before. Until @until at most, if it is not 0; then the
+ * seeder, which may be what is too slow, is not told how far it is.
+ */
+static int leech_wait_local(struct leech *l, bool *early, uint64_t until, struct error *error)
 {
 	uint64_t local, pause = MS / 4;
 	int err;
 
 	for (;;) {
 		err = chunks_local(&l->chunks, &local, error);
-		if (!err && local < l->managed->size)
+		if (!err && local < l->managed->size && !until)
 			err = leech_progress(l, local, error);
+		if (!err && local < l->managed->size && until && loop_now() > until)
+			err = error_set(error, -ETIMEDOUT, "what was written last did not come in time");
 		if (err)
 			return err;
 		if (local >= l->managed->size)
@@ -333,15 +347,18 @@ static int leech_follow(struct leech *l, struct error *error)
 {
 	struct epoch_extents extents = { 0 };
 	uint64_t begun = loop_now(), before = UINT64_MAX;
-	bool early = false;
+	const bool all_first = l->options->push_all_first;
+	bool early = false, *early_on = all_first ? NULL : &early;
+	/* What the first pull has missed is not to be fetched while everybody waits. */
+	bool ready = !all_first;
 	int err = 0;
 
 	for (;;) {
-		err = leech_wait_local(l, &early, error);
+		err = leech_wait_local(l, early_on, 0, error);
 		if (err || early)
 			break;
 		leech_set_phase(l, LEECH_FOLLOWING);
-		if (atomic_load(&l->asked))
+		if (ready && atomic_load(&l->asked))
 			break;
 		if (loop_now() - begun < ROUND_LEAST)
 			leech_sleep(ROUND_LEAST - (loop_now() - begun));
@@ -349,7 +366,7 @@ static int leech_follow(struct leech *l, struct error *error)
 			err = -ECANCELED;
 			break;
 		}
-		if (atomic_load(&l->asked))
+		if (ready && atomic_load(&l->asked))
 			break;
 		/* All is local, but the pull may still be going through it, with what it was told before. */
 		err = leech_rest_pull(l, error);
@@ -363,6 +380,7 @@ static int leech_follow(struct leech *l, struct error *error)
 		l->expected = leech_expect(l, extents.bytes);
 		pthread_mutex_unlock(&l->lock);
 		begun = loop_now();
+		ready = true;
 		if (extents.count) {
 			err = chunks_drop(&l->chunks, l->managed->size, extents.extent, extents.count,
 					  error);
@@ -372,7 +390,7 @@ static int leech_follow(struct leech *l, struct error *error)
 		managed_again(l->managed);
 		if (leech_wants(l, extents.bytes, before)) {
 			/* What has just been told is here before anybody stops. */
-			err = leech_wait_local(l, &early, error);
+			err = leech_wait_local(l, early_on, 0, error);
 			break;
 		}
 		before = extents.bytes;
@@ -469,12 +487,52 @@ static int finalize_release(struct leech *l, struct error *error)
 	return err;
 }
 
+/* Nobody is let in before the others of the group are ready. */
+static int finalize_wait_verdict(struct leech *l, struct error *error)
+{
+	const uint64_t until = loop_now() + VERDICT;
+	enum leech_verdict verdict;
+	bool grouped;
+
+	pthread_mutex_lock(&l->lock);
+	grouped = l->grouped;
+	if (grouped)
+		l->phase = LEECH_PREPARED;
+	pthread_mutex_unlock(&l->lock);
+	if (!grouped)
+		return 0;
+	post_send(&l->post, &l->prepared);
+	for (;;) {
+		pthread_mutex_lock(&l->lock);
+		/* From here on it is one or the other. */
+		if (l->verdict == VERDICT_NONE && loop_now() > until)
+			l->verdict = VERDICT_UNDO;
+		verdict = l->verdict;
+		if (verdict == VERDICT_GO)
+			l->phase = LEECH_FINALIZING;
+		pthread_mutex_unlock(&l->lock);
+		if (verdict == VERDICT_GO)
+			return 0;
+		if (verdict == VERDICT_UNDO)
+			return error_set(error, -ECANCELED, "the others of its group were not ready: nothing has happened");
+		if (leech_stopped(l))
+			return -ECANCELED;
+		leech_sleep(MS / 4);
+	}
+}
+
 /* What was written last is remote again, and bios are let go. */
 static int finalize_apply(struct leech *l, struct leech_final *f, struct error *error)
 {
 	int err;
 
 	err = chunks_drop(&l->chunks, l->managed->size, f->extents.extent, f->extents.count, error);
+	if (!err && l->options->push_all_first) {
+		managed_again(l->managed);
+		err = leech_wait_local(l, NULL, loop_now() + l->options->deadline * MS, error);
+	}
+	if (!err)
+		err = finalize_wait_verdict(l, error);
 	if (!err)
 		err = finalize_release(l, error);
 	f->released = loop_now();
@@ -537,6 +595,31 @@ static void leech_outcome(struct leech *l, const struct error *error)
 		post_send(&l->post, &l->over);
 }
 
+/* Of a group of which one is not ready there is nothing to begin. */
+static int finalize_begin(struct leech *l, struct error *error)
+{
+	bool undone;
+
+	pthread_mutex_lock(&l->lock);
+	undone = l->verdict == VERDICT_UNDO;
+	l->phase = LEECH_FINALIZING;
+	atomic_store(&l->asked, false);
+	pthread_mutex_unlock(&l->lock);
+	if (undone)
+		return error_set(error, -ECANCELED, "the others of its group were not ready: nothing has happened");
+	return leech_rest(l, error);
+}
+
+static void finalize_end(struct leech *l, int err)
+{
+	pthread_mutex_lock(&l->lock);
+	l->grouped = false;
+	l->verdict = VERDICT_NONE;
+	if (err)
+		l->phase = LEECH_PULLING;
+	pthread_mutex_unlock(&l->lock);
+}
+
 /* 0: bios are let go. */
 static int leech_finalize_now(struct leech *l, struct error *error)
 {
@@ -545,9 +628,7 @@ static int leech_finalize_now(struct leech *l, struct error *error)
 	char text[200];
 	int err;
 
-	leech_set_phase(l, LEECH_FINALIZING);
-	atomic_store(&l->asked, false);
-	err = leech_rest(l, error);
+	err = finalize_begin(l, error);
 	/* Who waits: asked here, since from the next line on nobody should be kept waiting for this. */
 	if (!err)
 		err = device_get(l->control, l->chunks.index, &before, error);
@@ -573,6 +654,7 @@ static int leech_finalize_now(struct leech *l, struct error *error)
 	log_info("%s is in use here now: %s", l->device, text);
 	err = 0;
 out:
+	finalize_end(l, err);
 	free(f.extents.extent);
 	return err;
 }
@@ -585,13 +667,13 @@ static int leech_arrive(struct leech *l, struct error *error)
 	struct migrate_message answer;
 	int err;
 
-	err = leech_wait_local(l, NULL, error);
+	err = leech_wait_local(l, NULL, 0, error);
 	if (err && err != -ECANCELED) {
 		/* Without a control link as well: the data come by another way. */
 		log_warn("%s", error->text);
 		*error = (struct error) { 0 };
 		l->alone = true;
-		err = leech_wait_local(l, NULL, error);
+		err = leech_wait_local(l, NULL, 0, error);
 	}
 	if (err)
 		return err;
@@ -654,7 +736,6 @@ static int leech_go(struct leech *l, struct error *error)
 			log_warn("not finalized: %s", error->text);
 			*error = (struct error) { 0 };
 			managed_again(l->managed);
-			leech_set_phase(l, LEECH_PULLING);
 			/* Not at once, if it does so by itself. */
 			leech_sleep(1000 * MS);
 			err = l->linked ? 0 : leech_connect(l, error);
@@ -709,7 +790,15 @@ static void leech_whole(struct post_job *job)
 	l->events.whole(l->events.data);
 }
 
-static int leech_prepare(struct leech *l, const char *uri, struct loop *loop, struct error *error)
+/* Likewise. */
+static void leech_told_prepared(struct post_job *job)
+{
+	struct leech *l = (struct leech *)((char *)job - offsetof(struct leech, prepared));
+
+	l->events.prepared(l->events.data);
+}
+
+static int leech_make(struct leech *l, const char *uri, struct loop *loop, struct error *error)
 {
 	const size_t scheme = strcspn(uri, ":");
 	char name[16];
@@ -748,8 +837,9 @@ int leech_open(struct loop *loop, const struct leech_options *options, const cha
 	l->post.wake.fd = -1;
 	l->over.run = leech_over;
 	l->whole.run = leech_whole;
+	l->prepared.run = leech_told_prepared;
 	pthread_mutex_init(&l->lock, NULL);
-	err = leech_prepare(l, uri, loop, error);
+	err = leech_make(l, uri, loop, error);
 	if (err)
 		return err;
 	err = -pthread_create(&l->thread, NULL, leech_main, l);
@@ -757,25 +847,75 @@ int leech_open(struct loop *loop, const struct leech_options *options, const cha
 	return err ? error_set(error, err, "cannot start a thread: %s", strerror(-err)) : 0;
 }
 
-int leech_finalize(struct leech *l, struct error *error)
+/* In which phase may nothing be asked for any more? */
+static int leech_is_over(enum leech_phase phase, struct error *error)
 {
-	enum leech_phase phase = leech_phase(l);
-
 	if (phase == LEECH_ARRIVING || phase == LEECH_COMPLETE)
 		return error_set(error, -EALREADY, "its region is in use here already");
 	if (phase == LEECH_LOST)
 		return error_set(error, -EREMOTE, "its region has gone to another leecher: remove this device");
 	if (phase == LEECH_FAILED)
 		return error_set(error, -ECONNABORTED, "its migration has failed: the helper's log says why");
-	atomic_store(&l->asked, true);
 	return 0;
+}
+
+int leech_finalize(struct leech *l, struct error *error)
+{
+	int err;
+
+	pthread_mutex_lock(&l->lock);
+	err = leech_is_over(l->phase, error);
+	if (!err && l->grouped && (l->phase != LEECH_PREPARED || l->verdict == VERDICT_UNDO))
+		err = error_set(error, -EBUSY, "it is one of a group that is being finalized");
+	else if (!err && l->grouped)
+		l->verdict = VERDICT_GO;
+	else if (!err)
+		atomic_store(&l->asked, true);
+	pthread_mutex_unlock(&l->lock);
+	return err;
+}
+
+int leech_prepare(struct leech *l, struct error *error)
+{
+	int err;
+
+	pthread_mutex_lock(&l->lock);
+	err = leech_is_over(l->phase, error);
+	if (!err && (l->grouped || l->phase == LEECH_FINALIZING || atomic_load(&l->asked)))
+		err = error_set(error, -EBUSY, "it is being finalized already");
+	if (!err) {
+		l->grouped = true;
+		atomic_store(&l->asked, true);
+	}
+	pthread_mutex_unlock(&l->lock);
+	return err;
+}
+
+int leech_undo(struct leech *l, struct error *error)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&l->lock);
+	if (!l->grouped || l->verdict == VERDICT_GO)
+		err = error_set(error, -EALREADY, "it is not one of a group that could be undone");
+	else
+		l->verdict = VERDICT_UNDO;
+	pthread_mutex_unlock(&l->lock);
+	return err;
+}
+
+bool leech_has_region(struct leech *l)
+{
+	enum leech_phase phase = leech_phase(l);
+
+	return phase == LEECH_ARRIVING || phase == LEECH_COMPLETE;
 }
 
 bool leech_is_between(struct leech *l)
 {
 	enum leech_phase phase = leech_phase(l);
 
-	return phase == LEECH_FINALIZING || phase == LEECH_ARRIVING;
+	return phase == LEECH_FINALIZING || phase == LEECH_PREPARED || phase == LEECH_ARRIVING;
 }
 
 void leech_summary(struct leech *l, char *text, unsigned int size)

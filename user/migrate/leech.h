@@ -28,6 +28,7 @@ struct managed;
 
 struct leech_options {
 	bool finalize;			/* by itself, once all has come */
+	bool push_all_first;		/* nobody is let in before everything is here */
 	uint32_t max_downtime;		/* ms: by itself, once the stop would be no longer; 0: no */
 	uint32_t rounds;		/* by itself, after so many; 0: no */
 	uint32_t deadline;		/* ms that the seeder may take to bring writes to rest */
@@ -49,6 +50,8 @@ struct leech_times {
 struct leech_events {
 	/* A finalize has ended, one way or the other; code 0: well. */
 	void (*finalized)(void *data, const struct error *error);
+	/* All is done but for letting anybody in: what leech_prepare() has asked for. */
+	void (*prepared)(void *data);
 	void (*whole)(void *data);	/* all of the region is here, for good */
 	void *data;
 };
@@ -60,8 +63,23 @@ struct leech_events {
 int leech_open(struct loop *loop, const struct leech_options *options, const char *uri,
 	       struct managed *managed, const char *device, const struct leech_events *events,
 	       struct leech **leech, struct error *error);
-/* To be finalized now. 0, or a negative errno with a sentence: it cannot be any more. */
+/*
+ * To be finalized now, or, if it is prepared, to the end. 0, or a negative errno with a sentence: it cannot
+ * be any more.
+ */
 int leech_finalize(struct leech *leech, struct error *error);
+/*
+ * As a part of a group: to be finalized up to where it can still be undone, and then to wait for leech_finalize() or
+ * leech_undo(), for a while. As leech_finalize().
+ */
+int leech_prepare(struct leech *leech, struct error *error);
+/*
+ * What leech_prepare() has begun is given up; told as a finalize that has failed. -EALREADY: there is
+ * nothing to give up.
+ */
+int leech_undo(struct leech *leech, struct error *error);
+/* Is the region, or will it be for all that is known, used here? */
+bool leech_has_region(struct leech *leech);
 /* In words, for who asked: how long the stop was. */
 void leech_summary(struct leech *leech, char *text, unsigned int size);
 /* Adds what there is to tell to @object. False: out of memory. */

@@ -27,7 +27,7 @@
 static const char *const words[DOOR_WORDS] = {
 	[DOOR_SHOW] = "show", [DOOR_SYNC] = "sync", [DOOR_UMOUNT] = "umount", [DOOR_FORCE] = "force",
 	[DOOR_PULL] = "pull", [DOOR_RATE] = "rate", [DOOR_FINALIZE] = "finalize",
-	[DOOR_UNDO] = "undo",
+	[DOOR_PREPARE] = "prepare", [DOOR_UNDO] = "undo",
 };
 
 struct caller {

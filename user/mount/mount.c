@@ -264,12 +264,23 @@ static void mount_asked(void *data, enum door_word word, const char *argument)
 		door_answer(m->door, word, err, error.text);
 		break;
 	case DOOR_FINALIZE:
-		err = m->leech ? leech_finalize(m->leech, &error) :
-				 error_set(&error, -EOPNOTSUPP, "only a leecher is finalized: 'r3map leech'");
-		if (err)	/* otherwise mount_finalized() answers */
+	case DOOR_PREPARE:
+		if (!m->leech)
+			err = error_set(&error, -EOPNOTSUPP, "only a leecher is finalized: 'r3map leech'");
+		else if (word == DOOR_FINALIZE)
+			err = leech_finalize(m->leech, &error);
+		else
+			err = leech_prepare(m->leech, &error);
+		if (err)	/* otherwise mount_finalized() or mount_prepared() answers */
 			door_answer(m->door, word, err, error.text);
 		break;
 	case DOOR_UNDO:
+		if (m->leech && !leech_has_region(m->leech)) {
+			err = leech_undo(m->leech, &error);
+			if (err)	/* likewise */
+				door_answer(m->door, word, err, error.text);
+			break;
+		}
 		err = m->seed ? seed_undo(m->seed, &error) :
 				error_set(&error, -EOPNOTSUPP, "only a seeder can take its region back");
 		door_answer(m->door, word, err, error.text);
@@ -285,10 +296,22 @@ static void mount_finalized(void *data, const struct error *error)
 	struct mount *m = data;
 	char text[200];
 
-	if (error->code)
-		return door_answer(m->door, DOOR_FINALIZE, error->code, error->text);
+	if (error->code) {
+		door_answer(m->door, DOOR_FINALIZE, error->code, error->text);
+		door_answer(m->door, DOOR_PREPARE, error->code, error->text);
+		door_answer(m->door, DOOR_UNDO, 0, "");
+		return;
+	}
 	leech_summary(m->leech, text, sizeof(text));
 	door_answer(m->door, DOOR_FINALIZE, 0, text);
+}
+
+/* It waits for the others of its group. */
+static void mount_prepared(void *data)
+{
+	struct mount *m = data;
+
+	door_answer(m->door, DOOR_PREPARE, 0, "");
 }
 
 /* All of the region is here: it can go on from here. */
@@ -722,7 +745,7 @@ static int mount_up(struct mount *m, const char *backend, struct error *error)
 /* What a seeder or a leecher has besides. *@lines: to be printed, and freed; or NULL. */
 static int mount_migrate(struct mount *m, const char *backend, char **lines, struct error *error)
 {
-	const struct leech_events events = { mount_finalized, mount_whole, m };
+	const struct leech_events events = { mount_finalized, mount_prepared, mount_whole, m };
 	const struct mount_options *o = m->options;
 	int err = 0;
 

@@ -32,6 +32,7 @@ static void leech_print(const cJSON *migration)
 		{ "pulling", "the region is being pulled; it is in use at its seeder" },
 		{ "following", "the region is here; what is written at its seeder follows" },
 		{ "finalizing", "what was written at its seeder is brought to rest" },
+		{ "prepared", "at rest at its seeder; the others of its group are waited for" },
 		{ "arriving", "in use here; what was written last is still coming" },
 		{ "complete", "in use here, all of it" },
 		{ "lost", "its region has gone to another leecher: remove this device" },
