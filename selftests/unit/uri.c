@@ -146,6 +146,17 @@ static void relative_names(void **state)
 	assert_int_equal(chdir(folder), 0);
 }
 
+static void listen(void **state)
+{
+	(void)state;
+	canonical_is("nbd+listen://:10900/x", "nbd+listen://:10900/x");
+	canonical_is("nbd+listen:///", "nbd+listen://:10809/");
+	canonical_is("nbd+listen://[::1]:7", "nbd+listen://[::1]:7/");
+	canonical_is("nbds+listen://a.example/", "nbds+listen://a.example:10809/");
+	wrong("nbd+listen://:0/", "not a port");
+	wrong("nbd+listen://a/?tls-psk-file=/k", "write nbds+listen");
+}
+
 static void vsock(void **state)
 {
 	struct nbd_uri uri;
@@ -335,6 +346,7 @@ int main(void)
 		cmocka_unit_test(tcp),
 		cmocka_unit_test(unix_sockets),
 		cmocka_unit_test(relative_names),
+		cmocka_unit_test(listen),
 		cmocka_unit_test(vsock),
 		cmocka_unit_test(tls),
 		cmocka_unit_test(behaviour),

@@ -36,6 +36,8 @@ const struct backend_ops *const backend_schemes[] = {
 	&backend_nbds_unix,
 	&backend_nbd_vsock,
 	&backend_nbds_vsock,
+	&backend_nbd_listen,
+	&backend_nbds_listen,
 	&backend_delay,
 	&backend_fault,
 	NULL,

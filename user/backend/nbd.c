@@ -302,3 +302,9 @@ NBD_SCHEME(nbd_vsock, "nbd+vsock", "//CID[:PORT]/NAME",
 NBD_SCHEME(nbds_vsock, "nbds+vsock",
 	   "//[USER@]CID[:PORT]/NAME[?tls-certificates=DIR|tls-psk-file=FILE]",
 	   "the same with TLS, or not at all");
+NBD_SCHEME(nbd_listen, "nbd+listen", "//[HOST][:PORT]/NAME",
+	   "export NAME of the NBD server that dials this host, r3map seed --dial; HOST is an "
+	   "address of this one");
+NBD_SCHEME(nbds_listen, "nbds+listen",
+	   "//[USER@][HOST][:PORT]/NAME[?tls-certificates=DIR|tls-psk-file=FILE]",
+	   "the same with TLS, or not at all");

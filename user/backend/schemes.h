@@ -16,6 +16,8 @@ extern const struct backend_ops backend_nbd_unix;
 extern const struct backend_ops backend_nbds_unix;
 extern const struct backend_ops backend_nbd_vsock;
 extern const struct backend_ops backend_nbds_vsock;
+extern const struct backend_ops backend_nbd_listen;
+extern const struct backend_ops backend_nbds_listen;
 extern const struct backend_ops backend_delay;
 extern const struct backend_ops backend_fault;
 

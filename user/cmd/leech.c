@@ -2,19 +2,26 @@
 /*
  * r3map leech: a device whose region comes from a seeder, while it is in use there.
  */
+#define _GNU_SOURCE
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "cmd/cmd.h"
 #include "lib/error.h"
 #include "migrate/leech.h"
 #include "migrate/seed.h"
 #include "mount/mount.h"
+#include "nbd/reverse.h"
+#include "nbd/uri.h"
 #include "nl/device.h"
 
 struct leech_settings {
 	struct mount_options mount;
 	struct leech_options leech;
 	struct seed_options seed;	/* once all is here */
+	const char *listen;		/* ADDRESS, or NULL */
 };
 
 static const struct leech_settings leech_defaults = {
@@ -26,6 +33,8 @@ static const struct leech_settings leech_defaults = {
 #define L(field) OPT(leech_settings, field)
 
 static const struct opt leech_opts[] = {
+	{ OPT_STRING, "listen", 'l', L(listen), .value = "ADDRESS",
+	  .help = "wait for a seeder that dials HOST, HOST:PORT, [IPv6]:PORT or :PORT of this host: r3map seed --dial" },
 	{ OPT_FLAG, "finalize", 'f', L(leech.finalize),
 	  .help = "finalize by itself, once everything has come" },
 	{ OPT_TIME, "max-downtime", 0, L(leech.max_downtime), .value = "TIME", .min = 1,
@@ -109,11 +118,45 @@ static const char *leech_seeding_option(const struct leech_settings *s)
 		       NULL;
 }
 
+/* --listen is a short form of a URI. *@uri is to be freed. */
+static int leech_uri(const struct leech_settings *s, int argc, char **argv, char **uri,
+		     struct error *error)
+{
+	if (!s->listen == !argc)
+		return error_set(error, -EINVAL, "give the seeder's URI, or --listen and none");
+	if (s->listen ? asprintf(uri, "nbd+listen://%s/", s->listen) < 0 : !(*uri = strdup(argv[0])))
+		return error_set(error, -ENOMEM, "out of memory");
+	return 0;
+}
+
+/* Before anything is made: the seeder may come at any time. */
+static int leech_await(const char *uri, struct error *error)
+{
+	const char *rest = strchr(uri, ':');
+	struct nbd_uri parsed;
+	char scheme[16];
+
+	snprintf(scheme, sizeof(scheme), "%.*s", rest ? (int)(rest - uri) : 0, uri);
+	if (!nbd_uri_scheme(scheme))
+		return 0;	/* the migration refuses it */
+	if (nbd_uri_parse(scheme, rest + 1, &parsed, error))
+		return error->code;
+	return parsed.transport == NBD_LISTEN ? nbd_reverse_wait(&parsed, error) : 0;
+}
+
+static int leech_mount(const struct leech_settings *s, const char *uri, struct error *error)
+{
+	int err = leech_await(uri, error);
+
+	return err ? err : mount_serve(&s->mount, uri, error);
+}
+
 static int leech_run(const void *settings, int argc, char **argv, struct error *error)
 {
 	struct leech_settings s = *(const struct leech_settings *)settings;
+	char *uri;
+	int status;
 
-	(void)argc;
 	if (mount_options_check(&s.mount, error))
 		return EXIT_USAGE;
 	if (stop_check(&s.leech.stop, error))
@@ -129,17 +172,21 @@ static int leech_run(const void *settings, int argc, char **argv, struct error *
 	s.mount.managed = true;
 	s.mount.flush = s.mount.store ? MOUNT_FLUSH_DURABLE : MOUNT_FLUSH_LOCAL;
 	s.mount.leech = &s.leech;
-	return mount_serve(&s.mount, argv[0], error);
+	if (leech_uri(&s, argc, argv, &uri, error))
+		return error->code == -ENOMEM ? EXIT_FAILED : EXIT_USAGE;
+	status = leech_mount(&s, uri, error);
+	free(uri);
+	return status;
 }
 
 const struct command command_leech = {
 	.name = "leech",
-	.arguments = "[OPTION]... URI",
+	.arguments = "[OPTION]... [URI]",
 	.summary = "Make a device of the region of a seeder, which is in use there until it is finalized",
 	.options = leech_opts,
 	.defaults = &leech_defaults,
 	.settings_size = sizeof(leech_defaults),
-	.args_min = 1,
+	.args_min = 0,
 	.args_max = 1,
 	.run = leech_run,
 };

@@ -27,6 +27,8 @@ static const struct opt seed_opts[] = {
 	  .help = "listen on HOST, HOST:PORT, [IPv6]:PORT, or :PORT for all (default: localhost:10809)" },
 	{ OPT_STRING, "unix", 'U', S(seed.serve.unix_socket), .value = "PATH",
 	  .help = "listen on a unix socket" },
+	{ OPT_LIST, "dial", 0, S(seed.dial), .value = "ADDRESS",
+	  .help = "connect to a leecher that listens there, r3map leech --listen: HOST or HOST:PORT" },
 	{ OPT_FLAG, "daemon", 0, S(mount.daemon),
 	  .help = "go into the background; returns once the device is ready" },
 	{ OPT_STRING, "log", 0, S(mount.log), .value = "FILE",

@@ -18,6 +18,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "migrate/dial.h"
 #include "migrate/seed.h"
 #include "migrate/seeding.h"
 #include "nbd/handshake.h"
@@ -32,6 +33,7 @@ struct seed {
 	struct server server;
 	struct listeners listeners;
 	struct server_guest guest;
+	struct dial *dials[OPT_LIST_MAX];
 	struct seedings seedings;
 	void (*gone)(void *data);
 	void *data;
@@ -67,7 +69,7 @@ static int seed_listen(struct seed *seed, struct error *error)
 		err = listen_tcp(&seed->listeners, options->listen.items[i], error);
 	if (!err && options->unix_socket)
 		err = listen_unix(&seed->listeners, options->unix_socket, error);
-	if (!err && !seed->listeners.count)
+	if (!err && !seed->listeners.count && !seed->options->dial.count)
 		err = listen_tcp(&seed->listeners, "localhost", error);
 	return err;
 }
@@ -135,10 +137,15 @@ int seed_open(struct loop *loop, const struct seed_options *options, struct back
 
 int seed_begin(struct seed *seed, struct error *error)
 {
+	const struct opt_list *dial = &seed->options->dial;
 	int err = listen_start(&seed->listeners);
 
+	if (err)
+		return error_set(error, err, "cannot accept connections: %s", strerror(-err));
+	for (unsigned int i = 0; i < dial->count && !err; i++)
+		err = dial_start(&seed->server, dial->items[i], &seed->dials[i], error);
 	seed->begun = !err;
-	return err ? error_set(error, err, "cannot accept connections: %s", strerror(-err)) : 0;
+	return err;
 }
 
 char *seed_uris(const struct seed *seed)
@@ -225,6 +232,8 @@ bool seed_close(struct seed *seed)
 		return true;
 	all = &seed->seedings;
 	listen_stop(&seed->listeners);
+	for (unsigned int i = 0; i < OPT_LIST_MAX; i++)
+		dial_stop(seed->dials[i]);
 	server_end(&seed->server);
 	if (all->interrupt >= 0)
 		eventfd_write(all->interrupt, 1);

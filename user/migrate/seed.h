@@ -24,6 +24,7 @@ struct seed;
 
 struct seed_options {
 	struct serve_options serve;	/* where and how; of its exports nothing */
+	struct opt_list dial;		/* HOST[:PORT]... of leechers that listen */
 	struct stop_options stop;
 	uint32_t hold_time;		/* ms that writes wait for the leecher once it has the region */
 };

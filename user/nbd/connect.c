@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Reaches an NBD server: TCP to every address of a host in turn, a unix socket,
- * or vsock. See handshake.h.
+ * vsock, or one that has dialled here. See handshake.h.
  *
  * Every connect is non-blocking and waited for with poll, because a plain one to a host that drops
  * packets takes two minutes.
@@ -22,6 +22,7 @@
 #include <linux/vm_sockets.h>
 
 #include "handshake.h"
+#include "reverse.h"
 #include "wait.h"
 #include "../lib/error.h"
 #include "../tls/session.h"
@@ -156,6 +157,22 @@ static int vsock_connect(const struct nbd_uri *uri, uint64_t deadline_ns, int *f
 	return 0;
 }
 
+/* One of those that the server has dialled. */
+static int listen_connect(const struct nbd_uri *uri, uint64_t deadline_ns, struct stream *stream,
+			  struct error *error)
+{
+	int code = nbd_reverse_take(uri, deadline_ns, &stream->fd, error);
+
+	if (code)
+		return code;
+	tcp_tune(stream->fd);
+	code = nbd_send(stream, NBD_REVERSE_WORD, NBD_REVERSE_BYTES, deadline_ns);
+	if (!code)
+		return 0;
+	nbd_disconnect(stream);
+	return error_set(error, code, "the server that has dialled is gone: %s", strerror(-code));
+}
+
 int nbd_connect(const struct nbd_uri *uri, uint64_t deadline_ns, struct stream *stream,
 		struct error *error)
 {
@@ -165,6 +182,8 @@ int nbd_connect(const struct nbd_uri *uri, uint64_t deadline_ns, struct stream *
 		return unix_connect(uri, deadline_ns, &stream->fd, error);
 	case NBD_VSOCK:
 		return vsock_connect(uri, deadline_ns, &stream->fd, error);
+	case NBD_LISTEN:
+		return listen_connect(uri, deadline_ns, stream, error);
 	default:
 		return tcp_connect(uri, deadline_ns, &stream->fd, error);
 	}

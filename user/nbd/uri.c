@@ -33,6 +33,8 @@ static const struct {
 	{ "nbds+unix", NBD_UNIX, true, "nbds+unix:///NAME?socket=PATH" },
 	{ "nbd+vsock", NBD_VSOCK, false, "nbd+vsock://CID[:PORT]/NAME" },
 	{ "nbds+vsock", NBD_VSOCK, true, "nbds+vsock://CID[:PORT]/NAME" },
+	{ "nbd+listen", NBD_LISTEN, false, "nbd+listen://[HOST][:PORT]/NAME" },
+	{ "nbds+listen", NBD_LISTEN, true, "nbds+listen://[HOST][:PORT]/NAME" },
 };
 
 #define SCHEMES	(sizeof(schemes) / sizeof(schemes[0]))
@@ -174,7 +176,7 @@ static int host_set(struct nbd_uri *uri, const char *text, size_t length, bool l
 				"'%.*s' is not a host: write a name, an IPv4 address or [an IPv6 address]",
 				(int)length, text);
 	}
-	if (!length)
+	if (!length && uri->transport != NBD_LISTEN)
 		return error_set(error, -EINVAL, "the host is missing: write %s",
 				 schemes[scheme_of(uri)].form);
 	if (length >= sizeof(uri->host))

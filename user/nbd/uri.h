@@ -5,6 +5,7 @@
  *	nbd://HOST[:PORT]/NAME
  *	nbd+unix:///NAME?socket=PATH
  *	nbd+vsock://[CID][:PORT]/NAME
+ *	nbd+listen://[HOST][:PORT]/NAME		r3map's own: the server dials, see reverse.h
  *
  * and nbds for nbd where TLS must be used, with USER@ in front of the host and the parameters
  * tls-certificates, tls-psk-file, tls-username, tls-hostname, tls-verify-peer and tls-type.
@@ -26,12 +27,13 @@ enum nbd_transport {
 	NBD_TCP,
 	NBD_UNIX,
 	NBD_VSOCK,
+	NBD_LISTEN,
 };
 
 struct nbd_uri {
 	enum nbd_transport transport;
 	bool tls;			/* or no connection */
-	char host[256];			/* without the brackets of an IPv6 literal; a CID; "": unix */
+	char host[256];			/* without the brackets of an IPv6 literal; a CID; "": unix, or any */
 	char port[12];			/* decimal, not 0; to 65535, or to 4294967294 for vsock */
 	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	size_t socket_length;		/* bytes; may begin with a NUL: an abstract name */

@@ -238,26 +238,15 @@ static void connection_take(struct listeners *listeners, int fd,
 {
 	struct server *server = listeners->server;
 	char name[64];
-	struct peer *peer;
+	bool full;
 
 	peer_name(address, length, name, sizeof(name));
-	if (atomic_fetch_add(&server->connections, 1) >= server->limits.connections) {
-		atomic_fetch_sub(&server->connections, 1);
-		if (!listeners->full_told)
-			log_warn("%s is turned away: there are %u connections already "
-				 "(--max-connections)", name, server->limits.connections);
-		listeners->full_told = true;
-		close(fd);
-		return;
-	}
-	listeners->full_told = false;
 	socket_prepare(fd, address->ss_family);
-	peer = peer_new(fd, name);
-	if (!peer) {
-		atomic_fetch_sub(&server->connections, 1);
-		return;
-	}
-	thread_give(&server->threads[listeners->next++ % server->thread_count], peer);
+	full = !server_give(server, listeners->next++, fd, name);
+	if (full && !listeners->full_told)
+		log_warn("%s is turned away: there are %u connections already "
+			 "(--max-connections)", name, server->limits.connections);
+	listeners->full_told = full;
 }
 
 static void listener_ready(struct loop_source *source, uint32_t events)

@@ -68,6 +68,11 @@ int server_secure(struct server *server, const struct serve_options *options,
 /* thread_count is set: as many as server_threads() says, or fewer. */
 int server_start(struct server *server, struct error *error);
 unsigned int server_threads(const struct serve_options *options);
+/*
+ * A connection that was made, @fd, which becomes the server's; @address for its log. @which: of the threads, any
+ * number. From any thread, once it is started. False: there are too many, it was closed.
+ */
+bool server_give(struct server *server, unsigned int which, int fd, const char *address);
 /* In reverse; nobody accepts connections any more. Returns 0, or why something may not be durable. */
 int server_end(struct server *server);
 

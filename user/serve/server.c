@@ -3,6 +3,7 @@
  * The parts of a server that are the same wherever it lives: see serve.h.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,6 +29,23 @@ int server_secure(struct server *server, const struct serve_options *options,
 	return tls_server_credentials(&options->tls_files, options->tls_verify_peer,
 				      options->tls_allow.count ? options->tls_allow.items : NULL,
 				      &server->credentials, error);
+}
+
+bool server_give(struct server *server, unsigned int which, int fd, const char *address)
+{
+	struct peer *peer;
+
+	if (atomic_fetch_add(&server->connections, 1) >= server->limits.connections) {
+		atomic_fetch_sub(&server->connections, 1);
+		close(fd);
+		return false;
+	}
+	peer = peer_new(fd, address);
+	if (peer)
+		thread_give(&server->threads[which % server->thread_count], peer);
+	else
+		atomic_fetch_sub(&server->connections, 1);
+	return true;
 }
 
 unsigned int server_threads(const struct serve_options *options)

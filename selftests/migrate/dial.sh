@@ -1,0 +1,102 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# kernels: 6.12:2 7.2:1
+#
+# This test will move a region from a seeder that dials to a leecher that listens, which may begin first or last, with TLS
+# and without, through connections that are cut; and from one that is dialled through a relay.
+
+# shellcheck disable=SC2016,SC2119 # eval expands; no options are meant
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/rc.sh"
+requires_program sequence python3 ss
+
+ip link set lo up
+printf 'leecher:%s\n' "$(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')" >"$TEST_DIR/keys"
+
+# moves: the region of $SOURCE, which is written to, moves to $TARGET, and the seeder goes
+moves()
+{
+	of_await "$TARGET" .migration.phase following
+	r3map finalize "$TARGET"
+	of_await "$TARGET" .migration.phase complete
+	writer_goes_on
+	writer_ends "$TARGET"
+	wait_until 60 "the seeder's device is gone" device_gone "$SOURCE"
+	r3map umount "$TARGET"
+	rm -f "$state"
+}
+
+# dialling [OPTION...]: a seeder that dials port 10910 and listens nowhere, and its application
+dialling()
+{
+	truncate -s 20M "$TEST_DIR/region"
+	SOURCE=$(r3map seed --daemon --log "$TEST_DIR/seed.log" --index 0 --dial 127.0.0.1:10910 "$@" \
+		"file:$TEST_DIR/region") || fail "r3map seed --dial"
+	cleanup_fn device_remove "$SOURCE"
+	[ "$SOURCE" = /dev/r3map0 ] || fail "it prints $SOURCE"
+	writer direct "$SOURCE" /dev/r3map1
+}
+
+# listening [ARGUMENT...]: a leecher, as leech
+listening()
+{
+	TARGET=$(r3map leech --daemon --log "$TEST_DIR/leech.log" --index 1 "$@") || {
+		cat "$TEST_DIR/leech.log" >&2
+		fail "r3map leech $*"
+	}
+	cleanup_fn device_remove "$TARGET"
+}
+
+expect_fail r3map leech
+expect_fail r3map leech --listen :10910 nbd://127.0.0.1/
+
+# the seeder first: it dials until there is somebody
+dialling
+wait_until 60 "it says that nobody listens" grep -q 'cannot reach the leecher at 127.0.0.1:10910 yet' "$TEST_DIR/seed.log"
+listening --listen 127.0.0.1:10910
+of_await "$TARGET" .migration.phase following
+# what is cut is dialled again
+ss -K dport = 10910 >/dev/null 2>&1 || :
+moves
+
+# the leecher first, on all addresses; who says what makes no sense is no seeder
+listening --listen :10910 &
+leecher=$!
+wait_until 60 "it listens" eval 'ss -ltn | grep -q :10910'
+dialling
+wait $leecher
+TARGET=/dev/r3map1
+cleanup_fn device_remove "$TARGET"
+moves
+
+# with TLS
+dialling --tls require --tls-psk "$TEST_DIR/keys"
+listening "nbds+listen://leecher@127.0.0.1:10910/?tls-psk-file=$TEST_DIR/keys"
+moves
+
+# a relay is nothing to either of them
+truncate -s 20M "$TEST_DIR/region"
+seed "file:$TEST_DIR/region" --index 0 --listen 127.0.0.1:10911
+cat >"$TEST_DIR/relay.py" <<'END'
+# what socat TCP-LISTEN:10912,fork TCP:127.0.0.1:10911 does
+import socket, threading
+
+def pump(a, b):
+    while data := a.recv(65536):
+        b.sendall(data)
+    b.shutdown(socket.SHUT_WR)
+
+listener = socket.create_server(("127.0.0.1", 10912))
+while True:
+    a, _ = listener.accept()
+    b = socket.create_connection(("127.0.0.1", 10911))
+    threading.Thread(target=pump, args=(a, b), daemon=True).start()
+    threading.Thread(target=pump, args=(b, a), daemon=True).start()
+END
+python3 "$TEST_DIR/relay.py" 2>"$TEST_DIR/relay.log" &
+relay=$!
+cleanup_fn eval "kill $relay 2>/dev/null || :"
+wait_until 60 "the relay listens" eval 'ss -ltn | grep -q 127.0.0.1:10912'
+writer direct "$SOURCE" /dev/r3map1
+listening nbd://127.0.0.1:10912/
+moves
