@@ -254,6 +254,7 @@ void r3map_device_detach(struct r3map_device *dev)
 		r3map_device_delete(dev, true, NULL);
 		break;
 	case R3MAP_STATE_LIVE:
+		r3map_finalize_orphan(dev);
 		if (dev->park) {
 			device_drop_helper(dev, R3MAP_GATE_HOLD);
 			device_park(dev);

@@ -156,7 +156,7 @@ static void final_freeze(struct work_struct *work)
 	drained = r3map_hold_drain(&dev->held, final_left(final));
 	mutex_lock(&dev->lock);
 	if (final->stage != R3MAP_FINAL_DRAINING) {
-		final_begin_thaw(dev);	/* the device is going */
+		final_begin_thaw(dev);	/* the device, or its helper, is going */
 	} else if (drained) {
 		final->drained = ktime_get_ns();
 		final_set_stage(dev, R3MAP_FINAL_DONE);
@@ -324,6 +324,20 @@ int r3map_finalize_retire(struct r3map_device *dev, struct netlink_ext_ack *exta
 		final_begin_thaw(dev);
 	r3map_event_send(dev, R3MAP_EVENT_RETIRED);
 	return 0;
+}
+
+void r3map_finalize_orphan(struct r3map_device *dev)
+{
+	struct r3map_finalize *final = &dev->final;
+
+	lockdep_assert_held(&dev->lock);
+	if (final->stage != R3MAP_FINAL_FREEZING && final->stage != R3MAP_FINAL_DRAINING)
+		return;
+	/* The work item, which is in one of the two, finds that and thaws. */
+	if (final->stage == R3MAP_FINAL_DRAINING)
+		r3map_hold_release(&dev->held);
+	final_set_stage(dev, R3MAP_FINAL_THAWING);
+	r3map_event_send_finalized(dev, ECANCELED);
 }
 
 void r3map_finalize_abandon(struct r3map_device *dev)

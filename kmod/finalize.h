@@ -69,6 +69,11 @@ int r3map_finalize_begin(struct r3map_device *dev, u32 deadline, u32 hold_time,
 int r3map_finalize_release(struct r3map_device *dev, struct netlink_ext_ack *extack);
 /* DEVICE_RETIRE: writes are refused from now on. Context: the same. */
 int r3map_finalize_retire(struct r3map_device *dev, struct netlink_ext_ack *extack);
+/*
+ * The helper is gone. What was not told to be FINALIZED it cannot have told to anybody else, so
+ * that is taken back. Context: the same.
+ */
+void r3map_finalize_orphan(struct r3map_device *dev);
 /* The device is being deleted: what is held fails, and all is thawed. Context: the same. */
 void r3map_finalize_abandon(struct r3map_device *dev);
 /* Waits for what r3map_finalize_abandon() began. Context: sleeps for I/O; no lock is held. */

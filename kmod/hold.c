@@ -115,7 +115,8 @@ void r3map_hold_writes(struct r3map_held *held)
 
 bool r3map_hold_drain(struct r3map_held *held, unsigned long jiffies)
 {
-	return wait_event_timeout(held->drained, percpu_ref_is_zero(&held->writers), jiffies);
+	return wait_event_timeout(held->drained, percpu_ref_is_zero(&held->writers) ||
+				  READ_ONCE(held->level) == R3MAP_HOLD_NONE, jiffies);
 }
 
 void r3map_hold_fail(struct r3map_held *held)
@@ -138,6 +139,7 @@ void r3map_hold_release(struct r3map_held *held)
 	}
 	held->failing = false;
 	spin_unlock(&held->lock);
+	wake_up_all(&held->drained);
 	queue_work(r3map_hold_workqueue, &held->go);
 }
 

@@ -79,7 +79,7 @@ void r3map_hold_relax(struct r3map_held *held);
 
 /* From now on bios that write are held. Context: after r3map_hold_prepare(). */
 void r3map_hold_writes(struct r3map_held *held);
-/* Waits until none of them is on its way. False: @jiffies were not enough. */
+/* Waits until none is on its way, or nothing is held any more. False: @jiffies were not enough. */
 bool r3map_hold_drain(struct r3map_held *held, unsigned long jiffies);
 /* What is held, and would be, fails. Context: any. */
 void r3map_hold_fail(struct r3map_held *held);

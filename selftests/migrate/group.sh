@@ -57,7 +57,6 @@ first=$URI
 r3map serve --unix "$TEST_DIR/backend.sock" "file:$TEST_DIR/b" &
 server=$!
 cleanup_fn eval "kill -CONT $server; kill $server"
-cleanup_fn eval 'r3map show -j /dev/r3map1; r3map show -j /dev/r3map3'
 wait_until 60 "the backend is served" test -S "$TEST_DIR/backend.sock"
 seed "nbd+unix:///?socket=$TEST_DIR/backend.sock&timeout=0" --index 1 --timeout 10m --unix "$TEST_DIR/second.sock"
 second="$URI&timeout=0"

@@ -159,7 +159,8 @@ of_await "$TARGET" .migration.phase complete
 writer direct "$TARGET"
 writer_goes_on
 writer_ends "$TARGET"
-r3map umount "$SOURCE"
+# which knows its session, and tells the seeder in it that all is here
+wait_until 60 "the seeder's device is gone" device_gone "$SOURCE"
 r3map umount "$TARGET"
 
 # the leecher is lost when it was given the region, before it took it: it is taken back by hand

@@ -146,7 +146,7 @@ static void relative_names(void **state)
 	assert_int_equal(chdir(folder), 0);
 }
 
-static void listen(void **state)
+static void listening(void **state)
 {
 	(void)state;
 	canonical_is("nbd+listen://:10900/x", "nbd+listen://:10900/x");
@@ -346,7 +346,7 @@ int main(void)
 		cmocka_unit_test(tcp),
 		cmocka_unit_test(unix_sockets),
 		cmocka_unit_test(relative_names),
-		cmocka_unit_test(listen),
+		cmocka_unit_test(listening),
 		cmocka_unit_test(vsock),
 		cmocka_unit_test(tls),
 		cmocka_unit_test(behaviour),

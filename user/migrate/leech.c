@@ -28,6 +28,7 @@
 #include "lib/size.h"
 #include "migrate/leech.h"
 #include "migrate/link.h"
+#include "migrate/note.h"
 #include "mount/managed.h"
 #include "nbd/handshake.h"
 #include "nbd/uri.h"
@@ -76,6 +77,7 @@ struct leech {
 	/* Constant. */
 	const struct leech_options *options;
 	struct managed *managed;
+	uint64_t before;		/* generation with the helper before, or 0 */
 	const char *device;
 	struct nbd_uri uri;
 	struct tls_credentials *credentials;
@@ -113,6 +115,7 @@ struct leech {
 	uint64_t progressed;		/* ns */
 	bool released;			/* bios are let go */
 	bool final;			/* the seeder has given the region away, to this session */
+	bool unwanted;			/* and is to be told, before anything else, that it is not taken */
 	bool committed;			/* and knows that it is in use here */
 	bool alone;			/* without a control link from now on */
 };
@@ -154,6 +157,15 @@ static void leech_lose(struct leech *l)
 	l->linked = false;
 }
 
+/* Another helper is to know what the seeder calls it. Without that the seeder does not go by itself, no more. */
+static void leech_note(const struct leech *l)
+{
+	struct error error = { 0 };
+
+	if (note_write(l->device, NOTE_LEECH, l->chunks.generation, l->session, &error))
+		log_warn("%s", error.text);
+}
+
 /* One try. *@again: another one may go better. */
 static int leech_dial(struct leech *l, bool *again, struct error *error)
 {
@@ -176,6 +188,7 @@ static int leech_dial(struct leech *l, bool *again, struct error *error)
 	}
 	l->linked = true;
 	l->session = m.tracked.session;
+	leech_note(l);
 	l->final = m.tracked.final;
 	return 0;
 }
@@ -539,16 +552,19 @@ static int finalize_apply(struct leech *l, struct leech_final *f, struct error *
 	return err;
 }
 
-/* The seeder is told that it is not wanted after all. */
-static void finalize_abort(struct leech *l)
+/* The seeder is told that it is not wanted after all. Until it is, nobody here may go on as if it were. */
+static int finalize_abort(struct leech *l, struct error *error)
 {
 	const struct migrate_message m = { .type = MIGRATE_ABORT };
 	struct migrate_message answer;
-	struct error error = { 0 };
+	int err = leech_ask(l, &m, &answer, MIGRATE_OK, error);
 
-	if (leech_ask(l, &m, &answer, MIGRATE_OK, &error))
-		log_error("the seeder cannot be told that the region is not taken: %s; there, 'r3map finalize --undo' takes it back",
-			  error.text);
+	l->unwanted = err;
+	if (!err)
+		l->final = false;
+	else
+		error_prefix(error, "the seeder cannot be told that the region is not taken, there 'r3map finalize --undo' takes it back");
+	return err;
 }
 
 static void finalize_note(struct leech *l, const struct leech_final *f, uint32_t waiting)
@@ -638,7 +654,10 @@ static int leech_finalize_now(struct leech *l, struct error *error)
 		goto out;
 	err = finalize_apply(l, &f, error);
 	if (err) {	/* what was told last counts as not received: it is told again */
-		finalize_abort(l);
+		struct error lost = { 0 };
+
+		if (finalize_abort(l, &lost))
+			log_error("%s", lost.text);
 		goto out;
 	}
 	l->received++;
@@ -682,7 +701,9 @@ static int leech_arrive(struct leech *l, struct error *error)
 	post_send(&l->post, &l->whole);
 	if (!l->session || l->alone)	/* that was an earlier helper's, or the seeder is gone */
 		return 0;
-	if (leech_commit(l, error) || leech_ask(l, &m, &answer, MIGRATE_OK, error))
+	if (!leech_commit(l, error) && !leech_ask(l, &m, &answer, MIGRATE_OK, error))
+		note_remove(l->device, NOTE_LEECH);
+	else if (!leech_stopped(l))
 		log_warn("the seeder cannot be told that all is here: %s", error->text);
 	return 0;
 }
@@ -710,6 +731,8 @@ static int leech_begin(struct leech *l, struct error *error)
 		return chunks_drop(&l->chunks, l->managed->size, &all, 1, error);
 	leech_set_phase(l, LEECH_ARRIVING);
 	managed_again(l->managed);
+	if (l->before && note_read(l->device, NOTE_LEECH, l->before, &l->session))
+		leech_note(l);
 	return 0;
 }
 
@@ -739,6 +762,8 @@ static int leech_go(struct leech *l, struct error *error)
 			/* Not at once, if it does so by itself. */
 			leech_sleep(1000 * MS);
 			err = l->linked ? 0 : leech_connect(l, error);
+			if (!err && l->unwanted)
+				err = finalize_abort(l, error);
 		}
 	}
 	return err ? err : leech_arrive(l, error);
@@ -820,8 +845,8 @@ static int leech_make(struct leech *l, const char *uri, struct loop *loop, struc
 }
 
 int leech_open(struct loop *loop, const struct leech_options *options, const char *uri,
-	       struct managed *managed, const char *device, const struct leech_events *events,
-	       struct leech **out, struct error *error)
+	       struct managed *managed, uint64_t before, const char *device,
+	       const struct leech_events *events, struct leech **out, struct error *error)
 {
 	struct leech *l = calloc(1, sizeof(*l));
 	int err;
@@ -831,6 +856,7 @@ int leech_open(struct loop *loop, const struct leech_options *options, const cha
 	*out = l;
 	l->options = options;
 	l->managed = managed;
+	l->before = before;
 	l->device = device;
 	l->events = *events;
 	l->interrupt = -1;
@@ -976,6 +1002,7 @@ void leech_close(struct leech *l)
 		post_close(&l->post);
 	if (l->interrupt >= 0)
 		close(l->interrupt);
+	note_remove(l->device, NOTE_LEECH);
 	tls_credentials_free(l->credentials);
 	pthread_mutex_destroy(&l->lock);
 	free(l);

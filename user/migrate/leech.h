@@ -57,12 +57,13 @@ struct leech_events {
 };
 
 /*
- * Begins. @uri: the seeder's; @managed: of the mount, started; @device: its path. All is borrowed. 0 or a
+ * Begins. @uri: the seeder's; @managed: of the mount, started; @before: the generation of its device with the helper before
+ * this one, or 0; @device: its path. All is borrowed. 0 or a
  * negative errno with a sentence.
  */
 int leech_open(struct loop *loop, const struct leech_options *options, const char *uri,
-	       struct managed *managed, const char *device, const struct leech_events *events,
-	       struct leech **leech, struct error *error);
+	       struct managed *managed, uint64_t before, const char *device,
+	       const struct leech_events *events, struct leech **leech, struct error *error);
 /*
  * To be finalized now, or, if it is prepared, to the end. 0, or a negative errno with a sentence: it cannot
  * be any more.

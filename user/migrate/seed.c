@@ -19,6 +19,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "migrate/dial.h"
+#include "migrate/note.h"
 #include "migrate/seed.h"
 #include "migrate/seeding.h"
 #include "nbd/handshake.h"
@@ -98,8 +99,8 @@ static int seed_serve(struct seed *seed, struct backend *backend, struct error *
 }
 
 int seed_open(struct loop *loop, const struct seed_options *options, struct backend *backend,
-	      const struct device *device, const char *path, void (*gone)(void *data), void *data,
-	      struct seed **out, struct error *error)
+	      const struct device *device, uint64_t before, const char *path, void (*gone)(void *data),
+	      void *data, struct seed **out, struct error *error)
 {
 	struct seed *seed = calloc(1, sizeof(*seed));
 	struct seedings *all;
@@ -132,7 +133,8 @@ int seed_open(struct loop *loop, const struct seed_options *options, struct back
 		err = post_attach(&all->post, loop);
 	if (err)
 		return error_set(error, err, "cannot make an eventfd: %s", strerror(-err));
-	return seed_serve(seed, backend, error);
+	err = before ? seeding_adopt(all, before, error) : 0;
+	return err ? err : seed_serve(seed, backend, error);
 }
 
 int seed_begin(struct seed *seed, struct error *error)
@@ -248,6 +250,7 @@ bool seed_close(struct seed *seed)
 	post_close(&all->post);
 	if (all->interrupt >= 0)
 		close(all->interrupt);
+	note_remove(all->device, NOTE_SEED);
 	sessions_free(&all->sessions);
 	pthread_mutex_destroy(&all->order);
 	free(seed);

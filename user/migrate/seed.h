@@ -34,12 +34,12 @@ struct seed_options {
 
 /*
  * @options, @backend and @path, those of @device, are borrowed. @gone(@data): the region is at a leecher as a
- * whole. Its addresses are taken, but nobody is let in before seed_begin(). 0 or a negative errno with a
+ * whole. @before: the generation of the device with the helper before this one, or 0. Its addresses are taken, but nobody is let in before seed_begin(). 0 or a negative errno with a
  * sentence.
  */
 int seed_open(struct loop *loop, const struct seed_options *options, struct backend *backend,
-	      const struct device *device, const char *path, void (*gone)(void *data), void *data,
-	      struct seed **seed, struct error *error);
+	      const struct device *device, uint64_t before, const char *path, void (*gone)(void *data),
+	      void *data, struct seed **seed, struct error *error);
 /* Lets leechers in. 0 or a negative errno with a sentence. */
 int seed_begin(struct seed *seed, struct error *error);
 /* Its URIs, a line each; to be freed. NULL: out of memory. */

@@ -16,6 +16,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "migrate/link.h"
+#include "migrate/note.h"
 #include "migrate/seeding.h"
 #include "nbd/wait.h"
 #include "nl/control.h"
@@ -115,6 +116,11 @@ static int seeding_take(struct seeding *s, uint32_t received, struct error *erro
 	return err ? err : link_send_extents(&s->link, &s->session->told, seeding_until(), error);
 }
 
+static int seeding_note(const struct seedings *all, enum note_seed how_far, struct error *error)
+{
+	return note_write(all->device, NOTE_SEED, all->sessions.generation, how_far, error);
+}
+
 /* Everything stands still, and s->session->told has what the leecher lacks; or nothing has happened. */
 static int seeding_rest(struct seeding *s, const struct migrate_finalize *finalize,
 			struct error *error)
@@ -126,9 +132,12 @@ static int seeding_rest(struct seeding *s, const struct migrate_finalize *finali
 	struct finalized finalized;
 	int err;
 
-	err = stop_suspend(s->all->stop, s->all->device, deadline, error);
+	err = seeding_note(s->all, NOTE_STOPPING, error);
 	if (err)
 		return err;
+	err = stop_suspend(s->all->stop, s->all->device, deadline, error);
+	if (err)
+		goto forget;
 	stopped = loop_now();
 	err = device_finalize(s->control, sessions->index, sessions->generation, deadline,
 			      s->all->hold_time, &finalized, error);
@@ -137,7 +146,6 @@ static int seeding_rest(struct seeding *s, const struct migrate_finalize *finali
 	pthread_mutex_lock(&sessions->lock);
 	err = session_take(sessions, session, finalize->received, error);
 	if (!err) {
-		session->final = true;
 		session->held_since = finalized.held_since;
 		session->times = (struct migrate_finalized) {
 			.suspend = stopped - begun,
@@ -145,12 +153,18 @@ static int seeding_rest(struct seeding *s, const struct migrate_finalize *finali
 			.drain = finalized.drain,
 		};
 	}
+	if (!err) {
+		err = seeding_note(s->all, NOTE_GIVEN, error);
+		session->final = !err;
+	}
 	pthread_mutex_unlock(&sessions->lock);
 	if (!err)
 		return 0;
 	device_release(s->control, sessions->index, sessions->generation, NULL);
 resume:
 	stop_resume(s->all->stop, s->all->device, deadline);
+forget:
+	note_remove(s->all->device, NOTE_SEED);
 	return err;
 }
 
@@ -229,6 +243,7 @@ static int take_back(struct seedings *all, struct session *session, struct contr
 	if (session)
 		session->final = false;
 	pthread_mutex_unlock(&all->sessions.lock);
+	note_remove(all->device, NOTE_SEED);
 	stop_resume(all->stop, all->device, DEADLINE_MOST);
 	return 0;
 }
@@ -386,6 +401,35 @@ int seeding_start(struct seedings *all, const struct stream *stream, const char 
 		atomic_fetch_sub(&all->running, 1);
 		free(s);
 	}
+	return err;
+}
+
+int seeding_adopt(struct seedings *all, uint64_t before, struct error *error)
+{
+	struct control *control;
+	uint64_t how_far;
+	int err;
+
+	if (!note_read(all->device, NOTE_SEED, before, &how_far))
+		return 0;
+	if (how_far != NOTE_STOPPING) {
+		log_warn("an earlier helper has given the region to a leecher: if that is lost, 'r3map finalize --undo %s' takes it back",
+			 all->device);
+		return seeding_note(all, NOTE_GIVEN, error);
+	}
+	err = control_open(&control, error);
+	if (err)
+		return err;
+	/* What the module has taken back by itself is not held. */
+	err = take_back(all, NULL, control, error);
+	control_close(control);
+	if (err == -EALREADY) {
+		note_remove(all->device, NOTE_SEED);
+		stop_resume(all->stop, all->device, DEADLINE_MOST);
+		err = 0;
+	}
+	if (!err)
+		log_warn("an earlier helper was about to give the region away, and had told nobody: it is used here");
 	return err;
 }
 

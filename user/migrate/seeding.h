@@ -33,6 +33,11 @@ struct seedings {
 
 /* Takes over @stream. Any thread. 0, or a negative errno, and then the stream is still the caller's. */
 int seeding_start(struct seedings *seedings, const struct stream *stream, const char *address);
+/*
+ * Once, before the first link: what a helper that has died, when the device had generation @before, has left behind. A
+ * finalize of which no leecher can have been told is taken back. 0 or a negative errno with a sentence.
+ */
+int seeding_adopt(struct seedings *seedings, uint64_t before, struct error *error);
 /* See seed_undo(). */
 int seeding_undo(struct seedings *seedings, struct error *error);
 

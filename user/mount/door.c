@@ -19,7 +19,6 @@
 #include "lib/size.h"
 #include "mount/door.h"
 
-#define FOLDER		"/run/r3map"
 #define BACKLOG		8
 #define LINE_BYTES	64	/* of all that is asked, with its newline */
 #define MS		1000000ULL	/* ns */
@@ -51,7 +50,7 @@ struct door {
 
 static void door_path(const char *disk, char path[64])
 {
-	snprintf(path, 64, FOLDER "/%.32s", disk);
+	snprintf(path, 64, DOOR_FOLDER "/%.32s", disk);
 }
 
 /* --- the helper's side -------------------------------------------------------------------- */
@@ -140,7 +139,7 @@ static int door_bind(int fd, const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
-	if (mkdir(FOLDER, 0700) < 0 && errno != EEXIST)
+	if (mkdir(DOOR_FOLDER, 0700) < 0 && errno != EEXIST)
 		return -errno;
 	unlink(path);
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);

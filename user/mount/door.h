@@ -30,6 +30,7 @@ enum door_word {
 	DOOR_WORDS,
 };
 
+#define DOOR_FOLDER	"/run/r3map"
 #define DOOR_ANSWER	32768	/* bytes of an answer, at most */
 
 typedef void door_asked(void *data, enum door_word word, const char *argument);

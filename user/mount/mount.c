@@ -62,6 +62,7 @@ struct mount {
 	struct control *control;
 	struct events *events;
 	struct device device;		/* as the module told it */
+	uint64_t before;		/* its generation with the helper before, or 0 */
 	char path[NODE_PATH];		/* /dev/r3mapN */
 	struct worker *workers;
 	uint32_t workers_used;
@@ -571,6 +572,7 @@ static int mount_attach(struct mount *m, struct error *error)
 	err = device_request(m->control, R3MAP_CMD_DEVICE_ATTACH, &in, &out, error);
 	if (err)
 		return error_prefix(error, "cannot take over /dev/r3map%" PRIu32, in.index);
+	m->before = m->device.generation;
 	m->device = out;
 	return 0;
 }
@@ -754,11 +756,11 @@ static int mount_migrate(struct mount *m, const char *backend, char **lines, str
 	if (o->leech && o->seed)
 		err = store_backend(&m->managed.store, m->path, &m->here, error);
 	if (!err && o->seed)
-		err = seed_open(m->loop, o->seed, m->here ? m->here : m->backend, &m->device, m->path,
-				mount_gone, m, &m->seed, error);
+		err = seed_open(m->loop, o->seed, m->here ? m->here : m->backend, &m->device, m->before,
+				m->path, mount_gone, m, &m->seed, error);
 	if (!err && o->leech)
-		err = leech_open(m->loop, o->leech, backend, &m->managed, m->path, &events, &m->leech,
-				 error);
+		err = leech_open(m->loop, o->leech, backend, &m->managed, m->before, m->path, &events,
+				 &m->leech, error);
 	else if (!err)
 		err = seed_begin(m->seed, error);
 	if (!err && m->seed) {
