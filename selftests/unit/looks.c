@@ -2,7 +2,7 @@
 /*
  * What the backend is asked about what is pulled next, by one that answers when it is told to: several
  * parts at a time and in any order, each piece once and in its place; what is dropped comes again; a
- * program's ranges come before the whole region.
+ * program's ranges come before the whole region. What was dropped is asked about where that is worth it.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <linux/r3map.h>
 
 #include "backend/backend.h"
 #include "lib/error.h"
@@ -251,6 +252,36 @@ static void dropped_comes_again(void **state)
 	end();
 }
 
+static void only_dropped_is_asked_about(void **state)
+{
+	static const struct r3map_extent extents[] = {
+		{ .offset = CHUNK, .length = CHUNK }, { .offset = 64 * MIB, .length = CHUNK },
+		{ .offset = 200 * MIB, .length = MIB }, { .offset = 300 * MIB, .length = CHUNK },
+	};
+	struct piece piece;
+
+	(void)state;
+	begin(NULL);
+	next_waits();
+	answer(at(0), 0, false);
+	next_is(0, 16 * MIB, false);
+	looks_drop(looks);
+	while (kept_count)
+		answer(0, 0, false);
+	order_only(order, ranges_new(extents, 4));
+	next_is(CHUNK, 64 * MIB + CHUNK, false);
+	next_waits();
+	assert_int_equal(kept_count, 1);
+	assert_int_equal(kept[0]->offset, 200 * MIB);
+	assert_int_equal(kept[0]->length, MIB);
+	answer(0, 0, true);
+	next_is(200 * MIB, 201 * MIB, true);
+	next_is(300 * MIB, 300 * MIB + CHUNK, false);
+	assert_int_equal(looks_next(looks, &piece), LOOKS_NONE);
+	assert_int_equal(kept_count, 0);
+	end();
+}
+
 static void program_comes_first(void **state)
 {
 	(void)state;
@@ -260,7 +291,7 @@ static void program_comes_first(void **state)
 	next_is(MIB, MIB + CHUNK, false);
 	/* The whole region is asked about already; but the piece is not of it. */
 	assert_false(looks_yield(looks));
-	order_return(order, &(struct range) { 5 * MIB, 6 * MIB });
+	order_return(order, &(struct range) { .from = 5 * MIB, .to = 6 * MIB });
 	next_waits();
 	answer(at(5 * MIB), 0, false);
 	next_is(5 * MIB, 6 * MIB, false);
@@ -280,6 +311,7 @@ int main(void)
 		cmocka_unit_test(zeroes_are_whole_chunks),
 		cmocka_unit_test(first_is_guessed),
 		cmocka_unit_test(dropped_comes_again),
+		cmocka_unit_test(only_dropped_is_asked_about),
 		cmocka_unit_test(program_comes_first),
 	};
 

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The order of a pull: each word and each list gives the ranges it says, then the whole region, once; a
- * line that is none is told by its number; a program's lines come as it writes them.
+ * line that is none is told by its number; a program's lines come as it writes them. What was dropped comes
+ * instead of the region, small pieces of it together, and nothing else until all is asked for again.
  */
 #define _GNU_SOURCE
 #include <sys/mman.h>
+
+#include <linux/r3map.h>
 
 #include "drive.h"
 #include "lib/loop.h"
@@ -34,7 +37,7 @@ static struct order *opened(const char *spec)
 
 static void next_is(struct order *order, uint64_t from, uint64_t to)
 {
-	struct range range = { 1, 1 };
+	struct range range = { .from = 1, .to = 1 };
 
 	assert_true(order_next(order, &range));
 	assert_int_equal(range.from, from);
@@ -137,6 +140,39 @@ static void followed(void **state)
 	end_is(order);
 }
 
+static void only_dropped(void **state)
+{
+	static const struct r3map_extent extents[] = {
+		{ .offset = 4096, .length = 4096 }, { .offset = 16384, .length = 65536 },
+		{ .offset = 2 * MIB, .length = MIB }, { .offset = 6 * MIB, .length = 4096 },
+		{ .offset = 8 * MIB, .length = 512 },
+	};
+	struct order *order = opened(list("8M 64K\n"));
+	struct range range;
+
+	(void)state;
+	order_only(order, ranges_new(extents, 5));
+	assert_true(order_next(order, &range));
+	assert_true(range.data && range.from == 4096 && range.to == 16384 + 65536);
+	assert_true(order_next(order, &range));
+	assert_true(!range.data && range.from == 2 * MIB && range.to == 3 * MIB);
+	next_is(order, 6 * MIB, 8 * MIB + 512);
+	next_is_none(order);
+	/* A reader in the middle: from there on, and the rest when it is asked for again. */
+	order_follow(order, 2 * MIB + 4096);
+	order_again(order);
+	next_is(order, 2 * MIB, 3 * MIB);
+	next_is(order, 6 * MIB, 8 * MIB + 512);
+	next_is(order, 4096, 16384 + 65536);
+	order_only(order, ranges_new(extents, 1));
+	next_is(order, 4096, 8192);
+	next_is_none(order);
+	order_only(order, ranges_new(NULL, 0));
+	next_is_none(order);
+	order_all(order);
+	end_is(order);
+}
+
 static void standard_input(void **state)
 {
 	int saved = dup(STDIN_FILENO), ends[2];
@@ -173,6 +209,7 @@ int main(void)
 		cmocka_unit_test(lists),
 		cmocka_unit_test(wrong_lists),
 		cmocka_unit_test(followed),
+		cmocka_unit_test(only_dropped),
 		cmocka_unit_test(standard_input),
 	};
 	int failed;

@@ -30,6 +30,7 @@
 #include "migrate/link.h"
 #include "migrate/note.h"
 #include "mount/managed.h"
+#include "mount/order.h"
 #include "nbd/handshake.h"
 #include "nbd/uri.h"
 #include "nbd/wait.h"
@@ -349,6 +350,12 @@ static bool leech_wants(struct leech *l, uint64_t bytes, uint64_t before)
 	return bytes >= before / 2;
 }
 
+/* What the pull is to fetch once @extents were dropped, and all else is local. Without memory for that, NULL: all of it. */
+static struct ranges *leech_ranges(const struct epoch_extents *extents)
+{
+	return ranges_new(extents->extent, extents->count);
+}
+
 static int leech_rest_pull(struct leech *l, struct error *error)
 {
 	if (managed_rest(l->managed, ANSWER / MS))
@@ -400,7 +407,7 @@ static int leech_follow(struct leech *l, struct error *error)
 			if (err)
 				break;
 		}
-		managed_again(l->managed);
+		managed_again(l->managed, leech_ranges(&extents));
 		if (leech_wants(l, extents.bytes, before)) {
 			/* What has just been told is here before anybody stops. */
 			err = leech_wait_local(l, early_on, 0, error);
@@ -447,6 +454,7 @@ struct leech_final {
 	struct migrate_finalized seeder;
 	struct epoch_extents extents;
 	uint64_t told, received, released;	/* ns */
+	bool whole;			/* but for those, everything is local */
 };
 
 /* One try. Lost on the way, nobody knows here whether the seeder has. */
@@ -541,7 +549,7 @@ static int finalize_apply(struct leech *l, struct leech_final *f, struct error *
 
 	err = chunks_drop(&l->chunks, l->managed->size, f->extents.extent, f->extents.count, error);
 	if (!err && l->options->push_all_first) {
-		managed_again(l->managed);
+		managed_again(l->managed, f->whole ? leech_ranges(&f->extents) : NULL);
 		err = leech_wait_local(l, NULL, loop_now() + l->options->deadline * MS, error);
 	}
 	if (!err)
@@ -648,6 +656,7 @@ static int leech_finalize_now(struct leech *l, struct error *error)
 	/* Who waits: asked here, since from the next line on nobody should be kept waiting for this. */
 	if (!err)
 		err = device_get(l->control, l->chunks.index, &before, error);
+	f.whole = !err && before.local >= l->managed->size;
 	if (!err)
 		err = finalize_get(l, &f, error);
 	if (err)
@@ -662,7 +671,7 @@ static int leech_finalize_now(struct leech *l, struct error *error)
 	}
 	l->received++;
 	l->released = true;
-	managed_again(l->managed);
+	managed_again(l->managed, f.whole ? leech_ranges(&f.extents) : NULL);
 	leech_set_phase(l, LEECH_ARRIVING);
 	err = leech_commit(l, error);
 	if (err)	/* it is ours all the same */
@@ -730,7 +739,7 @@ static int leech_begin(struct leech *l, struct error *error)
 	if (!l->released)
 		return chunks_drop(&l->chunks, l->managed->size, &all, 1, error);
 	leech_set_phase(l, LEECH_ARRIVING);
-	managed_again(l->managed);
+	managed_again(l->managed, NULL);
 	if (l->before && note_read(l->device, NOTE_LEECH, l->before, &l->session))
 		leech_note(l);
 	return 0;
@@ -747,7 +756,7 @@ static int leech_go(struct leech *l, struct error *error)
 		err = leech_connect(l, error);
 	/* Not before: what is read is to be watched. */
 	if (!err)
-		managed_again(l->managed);
+		managed_again(l->managed, NULL);
 	while (!err && !l->released) {
 		/* If it is ours already, there is nothing to follow. */
 		err = l->final ? 0 : leech_follow(l, error);
@@ -758,7 +767,7 @@ static int leech_go(struct leech *l, struct error *error)
 		if (err && !leech_stopped(l)) {
 			log_warn("not finalized: %s", error->text);
 			*error = (struct error) { 0 };
-			managed_again(l->managed);
+			managed_again(l->managed, NULL);
 			/* Not at once, if it does so by itself. */
 			leech_sleep(1000 * MS);
 			err = l->linked ? 0 : leech_connect(l, error);

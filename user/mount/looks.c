@@ -32,6 +32,7 @@ struct look {
 	uint64_t range_to;		/* and of its range */
 	bool first;			/* of its range, and no piece was taken */
 	bool whole;			/* its range is the whole region */
+	bool data;			/* and is to be read as data: nobody is asked */
 	bool asked;			/* the backend has it */
 	bool dropped;
 };
@@ -132,29 +133,42 @@ static bool range_next(struct looks *looks)
 	return true;
 }
 
+/* All of it is data. */
+static void look_assume(struct look *look)
+{
+	look->asked = false;
+	look->extent = 0;
+	look->extents->used = 1;
+	look->extents->extent[0] = (struct backend_extent) { .length = look->to - look->known };
+}
+
 /* As many looks as there may be; the first one alone, so that a guess comes before the others. */
 static void looks_ask(struct looks *looks)
 {
 	while (looks->free && looks->used < (looks->begun ? LOOKS : 1)) {
 		struct look *look = looks->free;
-		uint64_t left;
+		uint64_t part, left;
 
 		if (looks->range.from >= looks->range.to && !range_next(looks))
 			return;
 		left = looks->range.to - looks->range.from;
+		part = looks->range.data ? left : looks->part;
 		looks->free = look->next;
 		look->dropped = false;
 		look->first = looks->range_first;
 		look->whole = looks->range_whole;
+		look->data = looks->range.data;
 		look->known = looks->range.from;
 		look->done = looks->range.from;
-		look->to = looks->range.from + (left < looks->part ? left : looks->part);
+		look->to = looks->range.from + (left < part ? left : part);
 		look->range_to = looks->range.to;
 		looks->range.from = look->to;
 		looks->range_first = false;
 		looks->ring[(looks->head + looks->used++) % LOOKS] = look;
-		/* May answer at once. */
-		look_ask(look);
+		if (look->data)
+			look_assume(look);
+		else	/* may answer at once */
+			look_ask(look);
 	}
 }
 
@@ -243,7 +257,7 @@ static void last_drop(struct looks *looks)
 	struct look *look = looks->ring[(looks->head + --looks->used) % LOOKS];
 
 	if (look->first && !look->whole) {
-		const struct range range = { look->done, look->range_to };
+		const struct range range = { look->done, look->range_to, look->data };
 
 		order_return(looks->order, &range);
 	}

@@ -75,9 +75,10 @@ bool managed_rest(struct managed *managed, uint32_t timeout_ms)
 	return true;
 }
 
-void managed_again(struct managed *managed)
+void managed_again(struct managed *managed, struct ranges *only)
 {
-	/* In this order: who sees that it rests no more sees that it begins anew. */
+	/* In this order: who sees that it rests no more sees that it begins anew, and with what. */
+	free(atomic_exchange(&managed->only, only));
 	atomic_store(&managed->again, true);
 	atomic_store(&managed->resting, false);
 	managed_tell(managed);
@@ -164,6 +165,7 @@ void managed_exit(struct managed *managed)
 		sem_destroy(&managed->first);
 		sem_destroy(&managed->rested);
 	}
+	free(atomic_exchange(&managed->only, NULL));
 }
 
 void managed_broke(struct managed *managed, const struct error *error)

@@ -33,6 +33,7 @@ struct hooks;
 struct loop;
 struct pull;
 struct push;
+struct ranges;
 
 /* What the user wants of a managed mount. */
 struct managed_options {
@@ -67,7 +68,8 @@ struct managed {
 	atomic_bool resting;		/* owned: the pull claims nothing, for now */
 	atomic_bool rest_wanted;	/* and is to say so by @rested */
 	sem_t rested;
-	atomic_bool again;		/* chunks were dropped: the pull begins anew */
+	atomic_bool again;		/* chunks were dropped: the pull begins anew, with */
+	_Atomic(struct ranges *) only;	/* these ranges, or with all if NULL; set before @again */
 	atomic_bool whole;		/* owned: everything is here, for good */
 	_Atomic uint64_t pull_rate;	/* bytes a second; 0: no limit */
 	_Atomic uint64_t pull_paused;	/* ns, CLOCK_MONOTONIC: since when; 0: it runs */
@@ -122,10 +124,11 @@ void managed_rate(struct managed *managed, uint64_t rate);
 /*
  * Of an owned region, from one other thread: the pull claims nothing more, and has forgotten what the backend has
  * told it; true, or false if it does not say so within @timeout_ms. Or it begins anew, since chunks have been
- * dropped. Or everything is here, for good.
+ * dropped: with @only, which is taken over, if everything else is local; NULL: with all of the region. Or everything
+ * is here, for good.
  */
 bool managed_rest(struct managed *managed, uint32_t timeout_ms);
-void managed_again(struct managed *managed);
+void managed_again(struct managed *managed, struct ranges *only);
 void managed_whole(struct managed *managed);
 
 /* The device is about to be told of. From any thread. */

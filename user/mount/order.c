@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/r3map.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #define LINE_MAX_BYTES	256u
 #define RANGES_MAX	(1u << 20)	/* that wait; more of a file is not read */
 #define REVERSE_STEP	(4u << 20)	/* bytes of one range backwards */
+#define SMALL		(64u << 10)	/* bytes that come as fast as an answer about them */
 
 struct order {
 	uint64_t size;
@@ -33,7 +35,9 @@ struct order {
 	size_t next, used, room;
 	uint64_t reverse;		/* from here downwards; 0: not, or no more */
 	uint64_t follow;		/* a reader's; UINT64_MAX: none */
-	bool whole;			/* the whole region is still to come */
+	bool whole;			/* the whole region, or all of @only, is still to come */
+	struct ranges *only;		/* instead of the region; or NULL */
+	size_t only_next;
 
 	struct loop_source in;		/* of lines; fd -1: not, or at its end */
 	char line[LINE_MAX_BYTES];
@@ -67,7 +71,7 @@ static bool order_add(struct order *order, uint64_t from, uint64_t length)
 	}
 	if (length > order->size - from)
 		length = order->size - from;
-	order->ranges[order->used++] = (struct range) { from, from + length };
+	order->ranges[order->used++] = (struct range) { .from = from, .to = from + length };
 	return true;
 }
 
@@ -211,13 +215,57 @@ void order_close(struct order *order)
 	if (order->in.fd >= 0)
 		loop_remove(order->loop, &order->in);
 	free(order->ranges);
+	free(order->only);
 	free(order);
+}
+
+struct ranges *ranges_new(const struct r3map_extent *extents, size_t count)
+{
+	struct ranges *ranges = malloc(sizeof(*ranges) + count * sizeof(ranges->range[0]));
+
+	if (!ranges)
+		return NULL;
+	ranges->count = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct range *last = ranges->count ? &ranges->range[ranges->count - 1] : NULL;
+		bool small = extents[i].length <= SMALL;
+
+		if (last && last->data && small)
+			last->to = extents[i].offset + extents[i].length;
+		else
+			ranges->range[ranges->count++] = (struct range) {
+				extents[i].offset, extents[i].offset + extents[i].length, small,
+			};
+	}
+	return ranges;
+}
+
+/* Those of @only, from the one that reaches beyond a reader's place on. */
+static bool only_next(struct order *order, struct range *range)
+{
+	const struct ranges *only = order->only;
+
+	if (order->follow != UINT64_MAX) {
+		order->only_next = 0;
+		while (order->only_next < only->count &&
+		       only->range[order->only_next].to <= order->follow)
+			order->only_next++;
+		order->follow = UINT64_MAX;
+	}
+	if (order->only_next == only->count && order->whole) {
+		order->whole = false;
+		order->only_next = 0;
+	}
+	if (order->only_next == only->count)
+		return false;
+	*range = only->range[order->only_next++];
+	return true;
 }
 
 bool order_next(struct order *order, struct range *range)
 {
-	if (order->follow != UINT64_MAX) {
-		*range = (struct range) { order->follow, order->size };
+	if (order->follow != UINT64_MAX && !order->only) {
+		*range = (struct range) { .from = order->follow, .to = order->size };
 		order->follow = UINT64_MAX;
 		return true;
 	}
@@ -225,7 +273,10 @@ bool order_next(struct order *order, struct range *range)
 		*range = order->ranges[order->next++];
 		return true;
 	}
+	if (order->only)
+		return only_next(order, range);
 	if (order->reverse) {
+		*range = (struct range) { 0 };
 		range->to = order->reverse;
 		range->from = (range->to - 1) / REVERSE_STEP * REVERSE_STEP;
 		order->reverse = range->from;
@@ -234,7 +285,7 @@ bool order_next(struct order *order, struct range *range)
 	if (!order->whole)
 		return false;
 	order->whole = false;
-	*range = (struct range) { 0, order->size };
+	*range = (struct range) { .to = order->size };
 	return true;
 }
 
@@ -253,6 +304,25 @@ void order_return(struct order *order, const struct range *range)
 
 void order_again(struct order *order)
 {
+	order->whole = true;
+}
+
+void order_only(struct order *order, struct ranges *only)
+{
+	free(order->only);
+	order->only = only;
+	order->only_next = 0;
+	order->whole = false;
+	order->next = 0;
+	order->used = 0;
+	order->reverse = 0;
+	order->follow = UINT64_MAX;
+}
+
+void order_all(struct order *order)
+{
+	free(order->only);
+	order->only = NULL;
 	order->whole = true;
 }
 

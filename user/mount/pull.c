@@ -317,7 +317,7 @@ static void pull_retry(struct loop_timer *timer)
 {
 	struct pull *pull = (struct pull *)((char *)timer - offsetof(struct pull, retry));
 
-	order_again(pull->order);
+	order_all(pull->order);
 	pull_again(pull);
 }
 
@@ -366,6 +366,21 @@ static void pull_anew(struct pull *pull)
 	looks_drop(pull->looks);
 }
 
+/* Chunks have been dropped. */
+static void pull_dropped(struct pull *pull)
+{
+	struct ranges *only;
+
+	if (!atomic_exchange(&pull->managed->again, false))
+		return;
+	pull_anew(pull);
+	only = atomic_exchange(&pull->managed->only, NULL);
+	if (only)
+		order_only(pull->order, only);
+	else
+		order_all(pull->order);
+}
+
 /* One step. False: nothing more can be done now. */
 static bool pull_step(struct pull *pull)
 {
@@ -376,8 +391,7 @@ static bool pull_step(struct pull *pull)
 	if (!pull_spread(pull) || atomic_load(&pull->managed->pull_paused) ||
 	    atomic_load(&pull->managed->resting))
 		return false;
-	if (atomic_exchange(&pull->managed->again, false))
-		pull_anew(pull);
+	pull_dropped(pull);
 	if (pull_holds(pull))
 		return false;
 	if (pull->piece.offset < pull->piece.end) {
@@ -508,8 +522,8 @@ void pull_changed(struct pull *pull)
 		pull_anew(pull);
 		sem_post(&pull->managed->rested);
 	}
-	if (pull->all && atomic_load(&pull->managed->again))
-		pull_anew(pull);
+	if (pull->all)
+		pull_dropped(pull);
 	pace_set_rate(&pull->pace, atomic_load(&pull->managed->pull_rate), loop_now());
 	pull_again(pull);
 }

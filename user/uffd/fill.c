@@ -393,7 +393,7 @@ static void around(const struct filler *filler, const struct uffd_region *region
 static void follow(struct filler *filler, uint64_t from, uint64_t to)
 {
 	if (filler->order && filler->missed == from && filler->piece != to) {
-		struct range rest = { filler->piece, filler->piece_end };
+		struct range rest = { .from = filler->piece, .to = filler->piece_end };
 
 		if (rest.from < rest.to)
 			order_return(filler->order, &rest);
