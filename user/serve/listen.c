@@ -47,7 +47,7 @@ static struct listener *listener_add(struct listeners *listeners, int fd, struct
 	return listener;
 }
 
-/* Splits @address. @host is "" for every address. */
+/* Splits @address; *@port is untouched if it has none. @host is "" for every address. */
 static int address_split(const char *address, char *host, size_t room, const char **port,
 			 struct error *error)
 {
@@ -55,7 +55,6 @@ static int address_split(const char *address, char *host, size_t room, const cha
 	size_t length = colon ? (size_t)(colon - address) : strlen(address);
 	uint64_t number;
 
-	*port = NBD_PORT;
 	if (*address == '[') {
 		const char *end = strchr(address, ']');
 
@@ -115,7 +114,7 @@ int listen_tcp(struct listeners *listeners, const char *address, struct error *e
 	struct addrinfo *all, *one;
 	unsigned int before = listeners->count;
 	char host[256];
-	const char *port;
+	const char *port = listeners->port ? listeners->port : NBD_PORT;
 	int code, failed = -EADDRNOTAVAIL;
 
 	code = address_split(address, host, sizeof(host), &port, error);
@@ -241,6 +240,11 @@ static void connection_take(struct listeners *listeners, int fd,
 	bool full;
 
 	peer_name(address, length, name, sizeof(name));
+	if (listeners->take) {
+		socket_prepare(fd, address->ss_family);
+		listeners->take(listeners, fd, name);
+		return;
+	}
 	socket_prepare(fd, address->ss_family);
 	full = !server_give(server, listeners->next++, fd, name);
 	if (full && !listeners->full_told)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The sockets that a server listens on, and the accepting of connections. Belongs to the main
- * thread's loop; accepted connections go to the thread with the fewest.
+ * thread's loop; accepted connections of an NBD server go to its threads in turn.
  */
 #ifndef R3MAP_SERVE_LISTEN_H
 #define R3MAP_SERVE_LISTEN_H
@@ -23,7 +23,10 @@ struct listener {
 
 struct listeners {
 	struct loop *loop;
-	struct server *server;
+	struct server *server;		/* whose threads get the connections; or instead of it: */
+	/* @fd is the callee's, connected and non-blocking; @name is the peer's, for the log. */
+	void (*take)(struct listeners *listeners, int fd, const char *name);
+	const char *port;		/* where an address has none; NULL: NBD's */
 	bool later;		/* addresses are taken, but connections refused until listen_start() */
 	struct listener list[LISTENERS_MAX];
 	unsigned int count;

@@ -46,6 +46,10 @@
 	F(gnutls_error_is_fatal) \
 	F(gnutls_handshake) \
 	F(gnutls_handshake_set_timeout) \
+	F(gnutls_hash) \
+	F(gnutls_hash_deinit) \
+	F(gnutls_hash_fast) \
+	F(gnutls_hash_init) \
 	F(gnutls_init) \
 	F(gnutls_priority_deinit) \
 	F(gnutls_priority_init2) \
