@@ -6,7 +6,7 @@
 # Boots one machine of the lab in virtual time, asks the questions of this
 # folder there with every peer in the same run, prints tables with ratios,
 # and keeps them in results/. See README.md for what the figures mean.
-# The questions nbd-server and uffd need no machine: they are asked here, in real time.
+# The questions nbd-server, uffd and delta need no machine: they are asked here, in real time.
 
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd -P)
@@ -17,7 +17,7 @@ run_help()
 {
 	cat <<-'END'
 	usage: run.sh [OPTION...]
-	  --questions LIST   of latency-throughput, attach, helper-cpu, nbd-server (these), migrate, uffd, and of
+	  --questions LIST   of latency-throughput, attach, helper-cpu, nbd-server (these), migrate, uffd, delta, and of
 	                     managed mounts, all of them as "managed": present, cold-first, cold-read, demand,
 	                     readers, write-back, pull-workers, push-workers, chunk-size, pull-first,
 	                     slow-store, memory
@@ -73,7 +73,7 @@ lab=()
 for question in "${asked[@]}"; do
 	case $question in
 	latency-throughput | attach | helper-cpu | migrate) lab+=("$question") ;;
-	nbd-server | uffd) ;;
+	nbd-server | uffd | delta) ;;
 	*)
 		case ,$managed, in
 		*",$question,"*) lab+=("$question"); continue ;;
@@ -156,15 +156,27 @@ run_host()
 		"$here/nbd-server.sh" >"$tmp/csv" && mv "$tmp/csv" "$tmp/out/nbd-server.csv" || status=$?
 }
 
+# run_delta: ask delta
+run_delta()
+{
+	BENCH_SUBJECTS=${subjects//,/ } BENCH_CASES=$cases BENCH_REPS=$reps BENCH_R3MAP=$program \
+		"$here/delta.sh" >"$tmp/csv" && mv "$tmp/csv" "$tmp/out/delta.csv" || status=$?
+}
+
 # run_head QUESTION: what must be known to make sense of the figures
 run_head()
 {
-	if [ "$1" = nbd-server ] || [ "$1" = uffd ]; then
+	if [ "$1" = nbd-server ] || [ "$1" = uffd ] || [ "$1" = delta ]; then
 		printf '# kernel: %s\n# commit: %s\n# command: %s\n' "$(uname -r)" "$commit" "$command"
 		echo "# clock: real, $(nproc) CPUs, load $(cut -d' ' -f1 /proc/loadavg) at the end"
 		printf '# date: %s\n# machine:%s\n' "$(date -u +%Y-%m-%dT%H:%MZ)" \
 			"$(sed -n 's/^model name.*://p' /proc/cpuinfo | head -n 1)"
-		[ "$1" = nbd-server ] || return 0
+		[ "$1" != uffd ] || return 0
+	fi
+	if [ "$1" = delta ]; then
+		printf '# peers: %s\n' "$(rsync --version | head -n 1)"
+		return
+	elif [ "$1" = nbd-server ]; then
 		printf '# peers: nbdkit %s; qemu-nbd %s; libnbd %s; %s\n' \
 			"$(dpkg-query -W -f '${Version}' nbdkit)" "$(dpkg-query -W -f '${Version}' qemu-utils)" \
 			"$(dpkg-query -W -f '${Version}' libnbd-bin)" "$(fio --version)"
@@ -191,8 +203,14 @@ run_tables()
 	if [ "$1" = uffd ]; then
 		awk -v BASES=plain -f "$here/lib/stats.awk" -f "$here/lib/table.awk"
 		return
-	fi
-	if [ "$1" != nbd-server ]; then
+	elif [ "$1" = delta ]; then
+		cat >"$csv"
+		for metric in s cpu_s mb; do
+			grep ",$metric," "$csv" | "${rows[@]}" -v METRICS=$metric
+			printf '\n'
+		done
+		return
+	elif [ "$1" != nbd-server ]; then
 		awk -v BASES=kernel-nbd,ublk-null -f "$here/lib/stats.awk" -f "$here/lib/table.awk"
 		return
 	fi
@@ -209,6 +227,7 @@ run_tables()
 [ ${#lab[@]} = 0 ] || run_lab
 case " ${asked[*]} " in *" nbd-server "*) run_host ;; esac
 case " ${asked[*]} " in *" uffd "*) run_uffd ;; esac
+case " ${asked[*]} " in *" delta "*) run_delta ;; esac
 
 [ -n "$save" ] || save=$full
 for question in "${asked[@]}"; do

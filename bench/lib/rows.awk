@@ -18,7 +18,7 @@ index("," METRICS ",", "," $4 ",") == 0 { next }
 # is less of it better?
 function less(m)
 {
-	return m == "cpu_us" || m == "kib" || m == "threads"
+	return m == "cpu_us" || m == "kib" || m == "threads" || m == "s" || m == "cpu_s" || m == "mb"
 }
 
 END {

@@ -20,14 +20,14 @@ declare -A PACKAGES=(
 	# the program, the module, the unit tests
 	[build]="gcc libc6-dev make pkg-config git kmod bc
 		libnl-3-dev libnl-genl-3-dev liburing-dev libcjson-dev libgnutls28-dev
-		libcmocka-dev"
+		libxxhash-dev libcmocka-dev"
 	# the machines: fetch or build a kernel, boot it, be its file system
 	[lab]="qemu-system-x86 busybox-static kmod iproute2 util-linux mount procps
 		bsdextrautils xz-utils zstd gzip flex bison bc libelf-dev dwarves ca-certificates
 		debian-archive-keyring"
 	# the other ends of the protocol, and what the tests do with a device
 	[peers]="python3 python3-yaml nbdkit nbd-client nbd-server libnbd-bin python3-libnbd qemu-utils fio
-		e2fsprogs xfsprogs fdisk sqlite3 jq netcat-openbsd gnutls-bin strace"
+		e2fsprogs xfsprogs fdisk sqlite3 jq netcat-openbsd gnutls-bin strace rsync"
 	# style, documentation, packaging
 	[dev]="sparse shellcheck perl clang-format dkms man-db groff"
 	# fuzzing and sanitizers: 14 MB to fetch, 113 MB on the disk

@@ -36,13 +36,16 @@ struct command {
 
 extern const struct command command_features;
 extern const struct command command_finalize;
+extern const struct command command_hub;
 extern const struct command command_info;
 extern const struct command command_leech;
 extern const struct command command_list;
 extern const struct command command_monitor;
 extern const struct command command_mount;
+extern const struct command command_receive;
 extern const struct command command_resize;
 extern const struct command command_seed;
+extern const struct command command_send;
 extern const struct command command_serve;
 extern const struct command command_set;
 extern const struct command command_show;
