@@ -1,0 +1,119 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# This test will have a hub forward what one sender brings to many receivers: all get it, one that comes late
+# and one that has stopped, too, and the sender's work does not depend on how many there are.
+
+. "$(dirname "$0")/../lib/test.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/delta.inc.sh"
+requires_program jq cmp
+ktap_plan 5
+
+# hub_start: r3map hub; $hub is its process
+hub_start()
+{
+	rm -f hub.err
+	r3map hub -l "unix:$PWD/up" -o "unix:$PWD/down" store >hub.out 2>hub.err &
+	hub=$!
+	cleanup_fn pid_end "$hub"
+	wait_until 20 "the hub listens" grep -qs 'for receivers' hub.err
+}
+
+# join DIR [OPTION...]: a receiver of it; $joined is its process
+join()
+{
+	local dir=$1
+	shift
+	r3map receive --from "unix:$PWD/down" "$@" "$dir" >"$dir.out" 2>"$dir.err" &
+	joined=$!
+	cleanup_fn pid_end "$joined"
+}
+
+same() { diff -r src "$1" >/dev/null; }
+
+mkdir -p src/sub
+random_file src/a 4M
+random_file src/sub/b 100001
+: >src/empty
+
+forwarded()
+{
+	hub_start
+	join one
+	first=$joined
+	join two
+	send up -j src/ >sent && same store || return
+	wait_until 60 "the first has it" same one
+	wait_until 60 "the second has it" same two
+	wait_until 60 "all of them say the same" agree
+}
+agree()
+{
+	diff <(sort hub.out) <(sort one.out) && diff <(sort hub.out) <(sort two.out) &&
+		[ "$(json sent '.files[] | .root + "  " + .name' | sort)" = "$(sort hub.out)" ]
+}
+ktap_test "two receivers get what one sender brings, and agree on it" forwarded
+
+changes()
+{
+	dd if=/dev/urandom of=src/a bs=64K seek=7 count=2 conv=notrunc status=none
+	truncate -s 70000 src/sub/b
+	random_file src/new 300000
+	send up -j src/ >sent || return
+	wait_until 60 "the first has it" same one
+	wait_until 60 "the second has it" same two
+	# a second sender of the same
+	send up -j src/ >sent && [ "$(json sent .data_bytes)" = 0 ]
+}
+ktap_test "what changes, grows, shrinks and is new" changes
+
+late()
+{
+	join three --once
+	wait "$joined" || { note "$(cat three.err)"; return 1; }
+	same three || return
+	# the hub has it, also after a start of its own
+	pid_end "$hub"
+	hub_start
+	join four --once
+	{ wait "$joined" && same four; } || { note "$(cat four.err)"; return 1; }
+	# a copy that is old is brought up to date
+	dd if=/dev/zero of=three/a bs=64K seek=3 count=1 conv=notrunc status=none
+	join three --once
+	wait "$joined" && same three || return
+	# and those that were there before are there again
+	dd if=/dev/urandom of=src/a bs=64K seek=9 count=1 conv=notrunc status=none
+	send up src/ >/dev/null || return
+	wait_until 60 "the first has found the hub" same one
+}
+ktap_test "a late joiner gets all from the hub, and once all is there it ends" late
+
+# what is stopped takes nothing, while the other one gets each of these; then it gets what is left of them
+stopped()
+{
+	process_stop "$first"
+	cleanup_fn kill -CONT "$first"
+	for _ in 1 2 3 4; do
+		random_file src/a 16M
+		send up -j src/ >sent && [ "$(json sent .failed)" = 0 ] || return
+		wait_until 60 "the other one has it" same two
+	done
+	! same one || return
+	kill -CONT "$first"
+	wait_until 60 "it has gone on" same one
+}
+ktap_test "one that has stopped holds up nobody, and goes on" stopped
+
+removed()
+{
+	send_start up -i 100ms src/
+	wait_until 60 "a round was made" test -s sent
+	rm src/new
+	wait_until 60 "it is gone at the first" test ! -e one/new
+	wait_until 60 "it is gone at the second" test ! -e two/new
+	pid_end "$sender"
+	same one && same two && same store
+}
+ktap_test "what is removed" removed
+ktap_status
