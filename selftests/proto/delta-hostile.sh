@@ -9,7 +9,7 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/delta.inc.sh"
 requires_program python3 cmp
-ktap_plan 6
+ktap_plan 7
 PYTHONPATH=$(dirname "$0" | xargs realpath)
 [ -f "$PYTHONPATH/syncraw.py" ] || PYTHONPATH=$TEST_TOP/selftests/proto
 export PYTHONPATH
@@ -168,6 +168,45 @@ credit()
 	kill -0 "$receiver"
 }
 ktap_test "credit comes back for all that is done; one writes at a time" credit
+
+# What was said before CLOSE is done first, though the file is gone by then, and there anew.
+closed()
+{
+	peer s <<-'END' || return
+		import sys
+		p = Peer(sys.argv[1])
+		p.greet(SENDER, chunk=1 << 20)
+		def until(kind, stream):
+		    while True:
+		        got = p.hear()
+		        assert got[0] != ERROR, got
+		        if got[:2] == (kind, stream):
+		            return got[2]
+		for n in range(20):
+		    first, second = 3 * n + 1, 3 * n + 2
+		    p.open(first, b"sub/again", 4 << 20)
+		    assert until(OPENED, first)[3] == 1, "it was not removed"
+		    p.say(DATA, first, struct.pack(">Q", 0) + b"x" * (1 << 20))
+		    p.say(DATA, first, struct.pack(">Q", 1 << 20) + b"y" * (1 << 20))
+		    p.say(CLOSE, first)
+		    p.open(second, b"sub/again", 3)
+		    until(OPENED, second)
+		    p.say(CLOSE, second)
+		    p.say(REMOVE, 0, b"sub/again")
+		# one that is opened and closed while it waits
+		p.open(100, b"twice", 4 << 20)
+		until(OPENED, 100)
+		p.say(DATA, 100, struct.pack(">Q", 0) + b"x" * (1 << 20))
+		p.say(CLOSE, 100)
+		p.open(101, b"twice", 1)
+		p.say(CLOSE, 101)
+		p.say(REMOVE, 0, b"twice")
+		p.say(END)
+		until(END, 0)
+	END
+	wait_until 20 "what was removed is gone" test ! -e out/twice && [ ! -e out/sub ]
+}
+ktap_test "a stream that is closed, removed and opened anew while it is at work" closed
 
 silent()
 {

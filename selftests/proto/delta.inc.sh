@@ -46,6 +46,7 @@ send()
 # send_start SOCKET ARG...: the same in the background; $sender is its process, sent and sent.err what it says
 send_start()
 {
+	rm -f sent sent.err
 	r3map send --to "unix:$PWD/$1" "${@:2}" >sent 2>sent.err &
 	sender=$!
 	cleanup_fn pid_end "$sender"

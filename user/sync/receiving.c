@@ -52,28 +52,13 @@ static int receiving_hello(struct wire_owner *owner, const struct sync_hello *he
 static int stream_open(struct receiving *receiving, const struct sync_message *m,
 		       struct error *error)
 {
-	struct error why = { 0 };
-
 	if (m->stream <= receiving->numbered)
 		return error_set(error, -EPROTO, "the sender broke the protocol: stream %u was there before",
 				 m->stream);
-	if (receiving->open >= SYNC_STREAMS_MAX)
+	if (receiving->open >= SYNC_STREAMS_MAX || receiving->all >= 2 * SYNC_STREAMS_MAX)
 		return error_set(error, -EPROTO, "the sender opened more than %u streams", SYNC_STREAMS_MAX);
 	receiving->numbered = m->stream;
-	if (receiving_stream_open(receiving, m, &why))
-		wire_complain(&receiving->wire, m->stream, &why);
-	return 0;
-}
-
-static void name_remove(struct receiving *receiving, const char *name)
-{
-	struct region *was;
-	struct error why = { 0 };
-
-	folder_remove(receiving->folder, name, &was, &why);
-	receiving->ops->removed(receiving, name, was, &why);
-	if (was)
-		region_put(was);
+	return receiving_stream_open(receiving, m, error);
 }
 
 static int receiving_message(struct wire_owner *owner, const struct sync_message *m,
@@ -86,7 +71,7 @@ static int receiving_message(struct wire_owner *owner, const struct sync_message
 	case SYNC_OPEN:
 		return stream_open(receiving, m, error);
 	case SYNC_REMOVE:
-		name_remove(receiving, m->open.name);
+		receiving_remove(receiving, m->open.name);
 		return 0;
 	case SYNC_ROUND:
 		wire_say(&receiving->wire, m);
@@ -114,7 +99,10 @@ static int receiving_message(struct wire_owner *owner, const struct sync_message
 	if (m->stream > receiving->numbered)
 		return error_set(error, -EPROTO, "the sender broke the protocol: there is no stream %u",
 				 m->stream);
-	return 0;		/* one that could not be opened, and the sender does not know yet */
+	/* One that could not be opened, and the sender does not know yet, or one that waits for that. */
+	if (m->type == SYNC_CLOSE)
+		receiving_stream_forget(receiving, m->stream);
+	return 0;
 }
 
 static void receiving_over(struct loop_task *task)
@@ -149,7 +137,7 @@ int receiving_new(const struct receiving_setup *setup, int fd, struct receiving 
 	if (!receiving)
 		return error_set(error, -ENOMEM, "out of memory");
 	*receiving = (struct receiving) {
-		.owner = { receiving_hello, receiving_message, NULL, receiving_ended },
+		.owner = { receiving_hello, receiving_message, receiving_ended },
 		.loop = setup->loop, .pool = setup->pool, .folder = setup->folder,
 		.ops = setup->ops, .data = setup->data, .used = setup->hashing,
 		.durable = setup->durable, .budget = setup->budget, .end.run = receiving_over,

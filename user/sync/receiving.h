@@ -55,7 +55,7 @@ struct receiving {
 	struct error why;
 	struct loop_task end;
 	struct receiving_stream *streams;
-	unsigned int open;
+	unsigned int open, all;		/* not closed by the sender; and those that are at work still */
 	uint32_t numbered;		/* the largest number of a stream so far */
 	uint64_t budget;		/* bytes of credit that may still be given beyond the least */
 	uint64_t data_bytes;		/* of chunks that came */

@@ -16,6 +16,7 @@
 #define LIST_BYTES	(SYNC_CONTROL_MAX - 64)	/* of hashes in one message */
 
 static void stream_go_on(struct receiving_stream *stream);
+static void stream_open(struct receiving *receiving, const struct sync_message *m);
 
 /* --- life ---------------------------------------------------------------------------------- */
 
@@ -50,11 +51,39 @@ static void ops_drop(struct receiving_op **first)
 	}
 }
 
+/* The stream called @name that was closed and is at work still, or NULL. */
+static struct receiving_stream *ending_find(struct receiving *receiving, const char *name)
+{
+	struct receiving_stream *s = receiving->streams;
+
+	while (s && (!s->closed || strcmp(s->region->name, name) != 0))
+		s = s->next;
+	return s;
+}
+
+void receiving_remove(struct receiving *receiving, const char *name)
+{
+	struct region *was;
+	struct error why = { 0 };
+	struct receiving_stream *ending = ending_find(receiving, name);
+
+	if (ending) {
+		ending->removed = true;
+		return;
+	}
+	folder_remove(receiving->folder, name, &was, &why);
+	receiving->ops->removed(receiving, name, was, &why);
+	if (was)
+		region_put(was);
+}
+
 /* Nothing of it is with the pool. */
 static void stream_free(struct receiving_stream *stream)
 {
 	struct receiving *receiving = stream->receiving;
 	struct receiving_stream **link = &receiving->streams;
+	struct region *region = stream->removed ? region_get(stream->region) : NULL;
+	struct sync_message *reopen = stream->reopen;
 
 	while (*link != stream)
 		link = &(*link)->next;
@@ -62,9 +91,16 @@ static void stream_free(struct receiving_stream *stream)
 	ops_drop(&stream->doing);
 	ops_drop(&stream->first);
 	receiving->budget += stream->window - window_least(receiving);
-	receiving->open--;
+	receiving->all--;
 	folder_give(receiving->folder, stream->holding);
 	free(stream);
+	if (region) {
+		receiving_remove(receiving, region->name);
+		region_put(region);
+	}
+	if (reopen && !receiving->over)
+		stream_open(receiving, reopen);
+	free(reopen);
 	if (receiving->over)
 		loop_task_queue(receiving->loop, &receiving->end);
 }
@@ -212,8 +248,8 @@ static int size_changed(struct region *region, uint64_t before, struct error *er
 	return 0;
 }
 
-int receiving_stream_open(struct receiving *receiving, const struct sync_message *m,
-			  struct error *error)
+static int stream_begin(struct receiving *receiving, const struct sync_message *m,
+			struct error *error)
 {
 	struct receiving_stream *stream = calloc(1, sizeof(*stream));
 	struct sync_message answer = { .type = SYNC_OPENED, .stream = m->stream };
@@ -244,6 +280,7 @@ int receiving_stream_open(struct receiving *receiving, const struct sync_message
 	stream->next = receiving->streams;
 	receiving->streams = stream;
 	receiving->open++;
+	receiving->all++;
 	answer.opened.flags = empty ? SYNC_OPENED_EMPTY : 0;
 	answer.opened.credit = stream->window;
 	wire_say(&receiving->wire, &answer);
@@ -261,6 +298,41 @@ int receiving_stream_open(struct receiving *receiving, const struct sync_message
 	stream->busy = true;
 	scan_start(&stream->scan, receiving->pool);
 	return 0;
+}
+
+static void stream_open(struct receiving *receiving, const struct sync_message *m)
+{
+	struct error why = { 0 };
+
+	if (stream_begin(receiving, m, &why))
+		wire_complain(&receiving->wire, m->stream, &why);
+}
+
+int receiving_stream_open(struct receiving *receiving, const struct sync_message *m,
+			  struct error *error)
+{
+	struct receiving_stream *ending = ending_find(receiving, m->open.name);
+
+	if (!ending) {
+		stream_open(receiving, m);
+		return 0;
+	}
+	free(ending->reopen);
+	ending->reopen = malloc(sizeof(*m));
+	if (!ending->reopen)
+		return error_set(error, -ENOMEM, "out of memory");
+	*ending->reopen = *m;
+	return 0;
+}
+
+void receiving_stream_forget(struct receiving *receiving, uint32_t number)
+{
+	for (struct receiving_stream *s = receiving->streams; s; s = s->next) {
+		if (s->reopen && s->reopen->stream == number) {
+			free(s->reopen);
+			s->reopen = NULL;
+		}
+	}
 }
 
 /* --- doing --------------------------------------------------------------------------------- */
@@ -518,6 +590,7 @@ int receiving_stream_message(struct receiving_stream *stream, const struct sync_
 		break;
 	case SYNC_CLOSE:
 		stream->closed = true;
+		stream->receiving->open--;
 		stream_go_on(stream);
 		return 0;
 	default:

@@ -31,6 +31,8 @@ struct receiving_stream {
 	uint32_t number;
 	bool busy;			/* with the pool */
 	bool failed, closed;
+	bool removed;			/* the sender has said so; it is done when nothing writes to it any more */
+	struct sync_message *reopen;	/* an OPEN of the same name, which waits for the end of this one */
 	uint64_t size;			/* when all that was told is done */
 	uint32_t window;		/* of credit, when nothing is in flight */
 	uint32_t credit;		/* that the sender has left */
@@ -40,12 +42,19 @@ struct receiving_stream {
 	int code;			/* of that */
 };
 
-/* Returns 0, or a negative errno with a sentence for the sender: the stream has failed, and there is none. */
+/*
+ * OPEN, now or when a stream of the same name, which was closed, has come to its end. If it fails the sender is
+ * told, and there is no stream. Returns 0, or -ENOMEM with a sentence: the connection is to end.
+ */
 int receiving_stream_open(struct receiving *receiving, const struct sync_message *m,
 			  struct error *error);
+/* CLOSE of a stream that is not there: it may be one that waits. */
+void receiving_stream_forget(struct receiving *receiving, uint32_t number);
 /* Returns 0, or a negative errno with a sentence: the connection is to end. */
 int receiving_stream_message(struct receiving_stream *stream, const struct sync_message *m,
 			     struct error *error);
+/* A name is gone at the sender: now, or when the stream that it was sent on has come to its end. */
+void receiving_remove(struct receiving *receiving, const char *name);
 /* The connection has ended: nothing more is done for it. */
 void receiving_stream_end(struct receiving_stream *stream);
 

@@ -212,7 +212,7 @@ int sending_new(const struct sending_setup *setup, int fd, struct sending **made
 	if (!sending)
 		return error_set(error, -ENOMEM, "out of memory");
 	*sending = (struct sending) {
-		.owner = { sending_hello, sending_message, NULL, sending_ended },
+		.owner = { sending_hello, sending_message, sending_ended },
 		.loop = setup->loop, .pool = setup->pool, .ops = setup->ops, .data = setup->data,
 		.pump.run = sending_pump,
 		.offer = {

@@ -82,7 +82,7 @@ struct sending {
 	struct sync_hello offer;	/* what we said */
 	struct hashing hashing;		/* agreed on */
 	bool ready;			/* it is */
-	bool over;			/* the connection has ended */
+	bool over;			/* the connection has ended: */
 	struct error why;
 	struct sending_entry *entries, **last;
 	struct sending_stream *streams;	/* in the order in which they have their turn */
@@ -94,21 +94,19 @@ struct sending {
 	struct sending_counts counts;
 };
 
-/*
- * @fd: connected, and the callee's. @hashes: enum sync_hash, best first, up to SYNC_HASHES, then 0. @chunk:
- * bytes. Returns 0 and *@sending, or a negative errno with a sentence.
- */
 struct sending_setup {
 	struct loop *loop;
 	struct pool *pool;
 	const struct sending_ops *ops;
 	void *data;
-	uint8_t hashes[SYNC_HASHES];
-	uint32_t chunk;
+	uint8_t hashes[SYNC_HASHES];	/* enum sync_hash, the best first, 0: none */
+	uint32_t chunk;			/* bytes, unless the receiver wants another size */
 	struct tls_credentials *credentials;
 	const char *hostname, *address;
 	struct wire_limits limits;
 };
+
+/* @fd: connected, and the callee's. Returns 0 and *@sending, or a negative errno with a sentence. */
 int sending_new(const struct sending_setup *setup, int fd, struct sending **sending,
 		struct error *error);
 /* From ended() on, or when the pool is freed. Its regions are closed, by ops->close(), before it returns. */

@@ -98,7 +98,6 @@ static void frames_left(struct wire *wire, size_t bytes)
 static void wire_write(struct wire *wire)
 {
 	struct iovec iov[GATHER];
-	bool some = false;
 	ssize_t sent;
 
 	while (wire->first && wire->secured && !wire->dead) {
@@ -111,7 +110,6 @@ static void wire_write(struct wire *wire)
 		}
 		wire->full = false;
 		frames_left(wire, (size_t)sent);
-		some = true;
 	}
 	if (!wire->first)
 		wire->full = false;
@@ -119,8 +117,6 @@ static void wire_write(struct wire *wire)
 		stream_bye(&wire->stream);
 		wire_die(wire, &wire->error);
 	}
-	if (some && !wire->dead && !wire->ending && wire->greeted && wire->owner->sent)
-		wire->owner->sent(wire->owner);
 }
 
 void wire_send(struct wire *wire, struct wire_frame *frame)

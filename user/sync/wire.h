@@ -40,8 +40,6 @@ struct wire_owner {
 	 */
 	int (*message)(struct wire_owner *owner, const struct sync_message *message,
 		       struct error *error);
-	/* Everything that was to be sent has left, or less waits than before. */
-	void (*sent)(struct wire_owner *owner);
 	/* It has ended: -ECONNRESET if the peer closed it, else a negative errno; there is a sentence. */
 	void (*ended)(struct wire_owner *owner, const struct error *error);
 };
