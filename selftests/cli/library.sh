@@ -67,10 +67,12 @@ truncate -s 8192 "$TEST_DIR/region"
 # words: the example with memory that another process fills
 words()
 {
-	r3map uffd serve "file:$TEST_DIR/region" --improve none --socket "$TEST_DIR/sock" 2>"$TEST_DIR/log" &
+	printf 'two words' >"$TEST_DIR/text"
+	truncate -s 8192 "$TEST_DIR/text"
+	r3map uffd serve "file:$TEST_DIR/text" --improve none --socket "$TEST_DIR/sock" 2>"$TEST_DIR/log" &
 	cleanup_fn kill $!
 	wait_until 20 "the handler serves" test -S "$TEST_DIR/sock"
-	[ "$("$TEST_DIR/words" "$TEST_DIR/sock" signals)" = "1 words in the first bytes of 8192" ]
+	[ "$("$TEST_DIR/words" "$TEST_DIR/sock" signals)" = "2 words in the first bytes of 8192" ]
 }
 
 ktap_plan 12
