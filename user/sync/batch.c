@@ -40,7 +40,7 @@ struct batch {
 
 static uint32_t data_cost(uint32_t length)
 {
-	return SYNC_HEADER + SYNC_DATA_HEAD + length;
+	return sync_cost_of(SYNC_HEADER + SYNC_DATA_HEAD + length);
 }
 
 static struct batch *batch_get(struct sending *sending)

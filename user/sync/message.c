@@ -385,5 +385,5 @@ bool sync_name_valid(const char *name)
 
 uint32_t sync_cost(const struct sync_message *m)
 {
-	return SYNC_HEADER + (uint32_t)payload_bytes(m);
+	return sync_cost_of(SYNC_HEADER + (uint32_t)payload_bytes(m));
 }

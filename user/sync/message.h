@@ -29,6 +29,7 @@
 #define SYNC_CONTROL_MAX	65536u		/* bytes of a payload that is not DATA's */
 #define SYNC_DATA_HEAD		8u		/* bytes before the data of DATA */
 #define SYNC_RANGES_MAX		1024u		/* of one WANT */
+#define SYNC_COST_LEAST		256u		/* bytes of credit: what a short one takes in memory */
 #define SYNC_SIZE_MAX		((uint64_t)INT64_MAX)
 
 enum sync_type {
@@ -151,7 +152,12 @@ bool sync_decode(const char *payload, uint32_t length, struct sync_message *mess
  */
 bool sync_name_valid(const char *name);
 
-/* What a message that waits in a stream's queue costs of its credit: bytes. */
+/* What a message that waits in a stream's queue costs of its credit: bytes. @bytes: it has, header included. */
+static inline uint32_t sync_cost_of(uint32_t bytes)
+{
+	return bytes > SYNC_COST_LEAST ? bytes : SYNC_COST_LEAST;
+}
+
 uint32_t sync_cost(const struct sync_message *message);
 
 /* For messages to people: "COMMIT". */

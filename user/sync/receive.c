@@ -108,7 +108,7 @@ static void receive_ended(struct receiving *receiving, const struct error *error
 	if (receiving->wire.greeted)
 		receive->pause = 0;
 	if (options->once && counts)
-		receive_finish(receive, error->code ? error : NULL);
+		receive_finish(receive, error->code ? error : &receiving->trouble);
 	else if (options->from && options->once)
 		receive_finish(receive, error);
 	else if (options->from)

@@ -59,6 +59,7 @@ struct receiving {
 	uint32_t numbered;		/* the largest number of a stream so far */
 	uint64_t budget;		/* bytes of credit that may still be given beyond the least */
 	uint64_t data_bytes;		/* of chunks that came */
+	struct error trouble;		/* why the last stream that failed did; code 0: none has */
 };
 
 struct receiving_setup {

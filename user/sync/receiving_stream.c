@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/error.h"
+#include "lib/text.h"
 #include "sync/receiving_stream.h"
 #include "sync/sending.h"
 
@@ -105,12 +106,22 @@ static void stream_free(struct receiving_stream *stream)
 		loop_task_queue(receiving->loop, &receiving->end);
 }
 
+/* A region cannot be received; the others can. */
+static void complain(struct receiving *receiving, uint32_t number, const char *name,
+		     const struct error *error)
+{
+	receiving->trouble = *error;
+	error_prefix(&receiving->trouble, "'%.200s': ", name);
+	text_clean(receiving->trouble.text);
+	wire_complain(&receiving->wire, number, error);
+}
+
 static void stream_fail(struct receiving_stream *stream, const struct error *error)
 {
 	if (stream->failed)
 		return;
 	stream->failed = true;
-	wire_complain(&stream->receiving->wire, stream->number, error);
+	complain(stream->receiving, stream->number, stream->region->name, error);
 }
 
 void receiving_stream_end(struct receiving_stream *stream)
@@ -224,6 +235,8 @@ static void scan_done(struct scan *scan, int code)
 /* The tables have the new size: what that alone has changed, and who sends it on. */
 static int size_changed(struct region *region, uint64_t before, struct error *error)
 {
+	if (before != region->size)
+		region->settled = false;
 	unsigned char fast[SYNC_HASH_MAX], strong[SYNC_ROOT];
 	uint64_t edge;
 	char *data;
@@ -266,8 +279,10 @@ static int stream_begin(struct receiving *receiving, const struct sync_message *
 	if (!code && known)
 		code = size_changed(known->region, before, error);
 	if (code) {
-		if (stream->holding)
+		if (stream->holding) {
+			stream->holding->region->known = false;
 			folder_give(receiving->folder, stream->holding);
+		}
 		free(stream);
 		return code;
 	}
@@ -305,7 +320,7 @@ static void stream_open(struct receiving *receiving, const struct sync_message *
 	struct error why = { 0 };
 
 	if (stream_begin(receiving, m, &why))
-		wire_complain(&receiving->wire, m->stream, &why);
+		complain(receiving, m->stream, m->open.name, &why);
 }
 
 int receiving_stream_open(struct receiving *receiving, const struct sync_message *m,
@@ -383,6 +398,7 @@ static void op_commit(struct receiving_stream *stream, const struct receiving_op
 	struct region *region = stream->region;
 	struct error error = { 0 };
 
+	stream->committing = false;
 	if (!region_root(region, m.commit.root)) {
 		error_set(&error, -ENOMEM, "out of memory for its hash");
 		stream_fail(stream, &error);
@@ -467,8 +483,10 @@ static void stream_resize(struct receiving_stream *stream, uint64_t size)
 	code = folder_resize(stream->receiving->folder, stream->holding, size, &error);
 	if (!code)
 		code = size_changed(stream->region, before, &error);
-	if (code)
+	if (code) {
+		stream->region->known = false;	/* what it has now is not what the tables say */
 		stream_fail(stream, &error);
+	}
 }
 
 static void stream_go_on(struct receiving_stream *stream)
@@ -542,8 +560,8 @@ static int op_add(struct receiving_stream *stream, const struct sync_message *m,
 	case SYNC_DATA:
 		op->offset = m->data.offset;
 		op->length = m->data.length;
-		op->bytes = m->data.bytes;
 		op->payload = wire_keep(&stream->receiving->wire);
+		op->bytes = op->payload + SYNC_DATA_HEAD;
 		stream->receiving->data_bytes += op->length;
 		stream->region->settled = false;
 		break;
@@ -557,6 +575,7 @@ static int op_add(struct receiving_stream *stream, const struct sync_message *m,
 		stream->region->settled = false;
 		break;
 	default:
+		stream->committing = true;
 		op->length = m->commit.size;
 		memcpy(op->root, m->commit.root, SYNC_ROOT);
 	}
@@ -585,7 +604,7 @@ int receiving_stream_message(struct receiving_stream *stream, const struct sync_
 			return 0;
 		if (sync_cost(m) > stream->credit)
 			return error_set(error, -EPROTO, "the sender sent more than it has credit for");
-		if (op_valid(stream, m))
+		if (!stream->committing && op_valid(stream, m))
 			return op_add(stream, m, error);
 		break;
 	case SYNC_CLOSE:

@@ -31,6 +31,7 @@ struct receiving_stream {
 	uint32_t number;
 	bool busy;			/* with the pool */
 	bool failed, closed;
+	bool committing;		/* a COMMIT has no answer yet: nothing may come before that */
 	bool removed;			/* the sender has said so; it is done when nothing writes to it any more */
 	struct sync_message *reopen;	/* an OPEN of the same name, which waits for the end of this one */
 	uint64_t size;			/* when all that was told is done */

@@ -24,6 +24,13 @@ static void say(struct sending_stream *stream, enum sync_type type)
 		 &(struct sync_message) { .type = type, .stream = stream->number });
 }
 
+/* Says what costs credit, of which there is enough. */
+static void pay(struct sending_stream *stream, const struct sync_message *m)
+{
+	stream->credit -= sync_cost(m);
+	wire_say(&stream->sending->wire, m);
+}
+
 static void chunk_dirty(struct sending_stream *stream, uint64_t index)
 {
 	uint64_t from = index * stream->region->hashing->chunk;
@@ -54,7 +61,7 @@ int sending_stream_open(struct sending *sending, struct sending_entry *entry,
 	stream->sending = sending;
 	stream->entry = entry;
 	stream->region = region;
-	stream->size = region->size;
+	stream->size = stream->cut = region->size;
 	stream->number = ++sending->numbered;
 	stream->region_next = region->streams;
 	region->streams = stream;
@@ -274,6 +281,8 @@ static void commit(struct sending_stream *stream)
 	struct sync_message m = { .type = SYNC_COMMIT, .stream = stream->number };
 	struct error error = { 0 };
 
+	if (stream->credit < sync_cost(&m))
+		return;
 	stream->version = stream->region->version;
 	if (!region_root(stream->region, stream->root)) {
 		error_set(&error, -ENOMEM, "out of memory for the hash of '%s'", stream->entry->name);
@@ -282,7 +291,7 @@ static void commit(struct sending_stream *stream)
 	}
 	memcpy(m.commit.root, stream->root, SYNC_ROOT);
 	m.commit.size = stream->size;
-	wire_say(&stream->sending->wire, &m);
+	pay(stream, &m);
 	stream->touched = false;
 	stream->state = SENDING_COMMIT;
 }
@@ -377,16 +386,28 @@ int sending_stream_message(struct sending_stream *stream, const struct sync_mess
 	return 0;
 }
 
-/* The receiver is told of the new size, and gets what that alone has changed. */
-static void resize(struct sending_stream *stream)
+static void size_say(struct sending_stream *stream, uint64_t size)
 {
 	struct sync_message m = { .type = SYNC_RESIZE, .stream = stream->number };
+
+	m.commit.size = stream->size = stream->cut = size;
+	pay(stream, &m);
+}
+
+/*
+ * The receiver is told of the new size, and gets what that alone has changed. What was smaller meanwhile is cut there
+ * as well: what has grown again has zeroes there.
+ */
+static void resize(struct sending_stream *stream)
+{
 	struct region *region = stream->region;
 	struct bits before = stream->dirty;
 	struct error error = { 0 };
 	uint64_t edge, run;
 	bool dirty;
 
+	if (stream->credit < 2 * SYNC_COST_LEAST)
+		return;
 	if (dirty_new(&stream->dirty, region, &error)) {
 		stream->dirty = before;
 		sending_stream_fail(stream, &error);
@@ -398,13 +419,14 @@ static void resize(struct sending_stream *stream)
 			bits_set(&stream->dirty, at, at + run < region->size ? at + run : region->size);
 	}
 	bits_free(&before);
+	if (stream->cut < stream->size && stream->cut < region->size)
+		size_say(stream, stream->cut);
 	if (region_edge(region, stream->size, &edge))
 		chunk_dirty(stream, edge);
 	for (uint64_t i = region_chunks(stream->size, region->hashing->chunk); i < region->chunks; i++)
 		if (memcmp(region_strong(region, i), region->hashing->zero_strong, SYNC_ROOT) != 0)
 			chunk_dirty(stream, i);
-	m.commit.size = stream->size = region->size;
-	wire_say(&stream->sending->wire, &m);
+	size_say(stream, region->size);
 	stream->resized = false;
 	stream->touched = true;
 	stream->cursor = 0;
@@ -416,7 +438,9 @@ void sending_stream_go_on(struct sending_stream *stream)
 
 	if (stream->state == SENDING_FAILED || stream->state == SENDING_OPENING)
 		return;
-	if (stream->state == SENDING_DATA && stream->resized && !stream->flying)
+	/* What is new is in the tables once it was looked at; until then they are the scan's. */
+	if (stream->state == SENDING_DATA && stream->resized && !stream->flying &&
+	    (!stream->region->live || stream->region->settled))
 		resize(stream);
 	if (stream->state != SENDING_DATA || stream->resized)
 		return;
@@ -458,7 +482,9 @@ void sending_changed(struct region *region, uint64_t chunk)
 void sending_resized(struct region *region)
 {
 	for (struct sending_stream *s = region->streams; s; s = s->region_next) {
-		s->resized = s->size != region->size;
+		if (region->size < s->cut)
+			s->cut = region->size;
+		s->resized = s->size != region->size || s->cut < s->size;
 		/* In the midst of comparing what had another size: it begins anew. */
 		if (s->resized && s->state != SENDING_DATA && s->state != SENDING_COMMIT)
 			s->state = SENDING_FAILED;

@@ -31,6 +31,7 @@ struct sending_stream {
 	enum sending_state state;
 	uint32_t credit;			/* bytes */
 	uint64_t size;				/* that the receiver was told */
+	uint64_t cut;				/* the least that the region has had since */
 	struct bits dirty;			/* chunks that the receiver is to get */
 	uint64_t cursor;			/* bytes: where to look for these */
 	bool empty;				/* the receiver has zeroes only */

@@ -211,8 +211,13 @@ static bool payload_prepare(struct wire *wire)
 
 char *wire_keep(struct wire *wire)
 {
-	char *payload = wire->payload;
+	char *payload = wire->payload, *fit;
 
+	/* What it costs its sender is its length, and not that of the longest one before it. */
+	if (wire->payload_length < wire->payload_room) {
+		fit = realloc(payload, wire->payload_length);
+		payload = fit ? fit : payload;
+	}
 	wire->payload = NULL;
 	wire->payload_room = 0;
 	return payload;
@@ -373,10 +378,12 @@ static void wire_task(struct loop_task *task)
 		wire_read(wire);
 		loop_task_queue(wire->loop, &wire->task);
 	}
-	if (wire->dead)
-		wire->owner->ended(wire->owner, &wire->error);
-	else
+	if (!wire->dead) {
 		wire_update(wire);
+		return;
+	}
+	loop_task_cancel(wire->loop, task);	/* it may have died just now, and is told of once */
+	wire->owner->ended(wire->owner, &wire->error);
 }
 
 static void wire_tick(struct loop_timer *timer)

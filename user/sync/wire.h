@@ -101,7 +101,7 @@ void wire_say(struct wire *wire, const struct sync_message *message);
 void wire_send(struct wire *wire, struct wire_frame *frame);
 /* An error of a stream, or of all, to the peer; the connection goes on. */
 void wire_complain(struct wire *wire, uint32_t stream, const struct error *error);
-/* Within message(): the payload is the caller's, to be freed. */
+/* Within message(): the payload, which may have another address, is the caller's, to be freed. */
 char *wire_keep(struct wire *wire);
 /* It ends once what waits has left: ended() is called with @error. */
 void wire_end(struct wire *wire, const struct error *error);
