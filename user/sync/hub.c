@@ -40,6 +40,7 @@ struct hub {
 	unsigned int upload_count, download_count;
 	struct start *starts;		/* that wait */
 	unsigned int scans;
+	bool starting;			/* starts_go_on() is at it */
 	uint64_t signalled;
 	bool finished;
 };
@@ -67,6 +68,12 @@ struct start {
 	struct region *region;
 	struct scan scan;
 };
+
+/* Is there still something to be hashed of what was there at the start? */
+static bool hub_starts(const struct hub *hub)
+{
+	return hub->starts || hub->scans;
+}
 
 /* --- receivers ----------------------------------------------------------------------------- */
 
@@ -114,7 +121,8 @@ static void download_idle(struct sending *sending)
 {
 	struct download *download = sending->data;
 
-	if (!download->news)
+	/* Nothing is all of it while the hub does not know what it has. */
+	if (!download->news || sending->round || hub_starts(download->hub))
 		return;
 	download->news = false;
 	sending_round(sending, ++download->round);
@@ -343,6 +351,9 @@ static void start_done(struct scan *scan, int code)
 
 static void starts_go_on(struct hub *hub)
 {
+	if (hub->starting)
+		return;		/* below: an empty file is done at once */
+	hub->starting = true;
 	while (hub->starts && hub->scans < SCANS) {
 		struct start *start = hub->starts;
 
@@ -350,6 +361,9 @@ static void starts_go_on(struct hub *hub)
 		hub->scans++;
 		scan_start(&start->scan, hub->pool);
 	}
+	hub->starting = false;
+	for (struct download *d = hub->downloads; d && !hub_starts(hub); d = d->next)
+		loop_task_queue(hub->loop, &d->sending->pump);
 }
 
 /* Until it is hashed nobody may write to it: who wants to is told that it is busy. */

@@ -51,6 +51,12 @@ static int sending_hello(struct wire_owner *owner, const struct sync_hello *hell
 	return 0;
 }
 
+/* Is ROUND, or END, the answer to what was said? */
+static bool answer_is_due(const struct sending *sending, const struct sync_message *m)
+{
+	return m->type == SYNC_END ? sending->goodbye : sending->round && m->round == sending->round;
+}
+
 static int sending_message(struct wire_owner *owner, const struct sync_message *m,
 			   struct error *error)
 {
@@ -59,7 +65,12 @@ static int sending_message(struct wire_owner *owner, const struct sync_message *
 	switch (m->type) {
 	case SYNC_ROUND:
 	case SYNC_END:
+		if (!answer_is_due(sending, m))
+			return error_set(error, -EPROTO, "the other end broke the protocol: it answers %s, which was not said",
+					 sync_type_name(m->type));
+		sending->round = 0;
 		sending->ops->answered(sending, m->type);
+		loop_task_queue(sending->loop, &sending->pump);
 		return 0;
 	case SYNC_OPENED:
 	case SYNC_HASH_LIST:
@@ -126,6 +137,16 @@ static void entries_drop(struct sending *sending)
 	sending->last = link;
 }
 
+/* Is there still a stream of another region of that name? The receiver has one at a time. */
+static bool name_leaving(const struct sending *sending, const struct sending_entry *entry)
+{
+	const struct sending_stream *s = sending->streams;
+
+	while (s && strcmp(s->entry->name, entry->name) != 0)
+		s = s->next;
+	return s;
+}
+
 /* Those that failed are closed, and others opened. False: all of them are done. */
 static bool streams_settle(struct sending *sending)
 {
@@ -145,7 +166,7 @@ static bool streams_settle(struct sending *sending)
 		if (!is_due(e))
 			continue;
 		busy = true;
-		if (e->stream)
+		if (e->stream || name_leaving(sending, e))
 			continue;
 		if (sending->open >= sending->most && !stream_spare(sending))
 			break;
@@ -288,11 +309,13 @@ void sending_restart(struct sending *sending, struct sending_entry *entry)
 
 void sending_round(struct sending *sending, uint64_t round)
 {
+	sending->round = round;
 	wire_say(&sending->wire, &(struct sync_message) { .type = SYNC_ROUND, .round = round });
 }
 
 void sending_end(struct sending *sending)
 {
+	sending->goodbye = true;
 	wire_say(&sending->wire, &(struct sync_message) { .type = SYNC_END });
 }
 

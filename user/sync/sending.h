@@ -47,7 +47,7 @@ struct sending_ops {
 		       const struct error *error);
 	/* No entry is due. May be called again and again. */
 	void (*idle)(struct sending *sending);
-	/* The receiver has answered ROUND, or END. */
+	/* The receiver has answered ROUND, or END: what sending_round() or sending_end() has said. */
 	void (*answered)(struct sending *sending, enum sync_type type);
 	/* The connection has ended, code 0: in order; none of its jobs is left. sending_free() is to be called. */
 	void (*ended)(struct sending *sending, const struct error *error);
@@ -88,6 +88,8 @@ struct sending {
 	struct sending_stream *streams;	/* in the order in which they have their turn */
 	unsigned int open, most;	/* streams */
 	uint32_t numbered;		/* streams so far */
+	uint64_t round;			/* ROUND was said, and has no answer; 0: none */
+	bool goodbye;			/* END was said */
 	struct loop_task pump;
 	struct batch *spare;
 	unsigned int batches, flying;	/* all of them; with the pool */
@@ -120,6 +122,7 @@ void sending_remove(struct sending *sending, struct sending_entry *entry);
 void sending_due(struct sending *sending, struct sending_entry *entry, uint64_t version);
 /* Its stream, if it has one, is closed, and opened anew if it is due. */
 void sending_restart(struct sending *sending, struct sending_entry *entry);
+/* One at a time: the next is said when answered() was called. @round: not 0. */
 void sending_round(struct sending *sending, uint64_t round);
 void sending_end(struct sending *sending);
 
