@@ -105,7 +105,7 @@ static int set_up(void **state)
 	*state = t;
 	return !t || fd < 0 || loop_new(&t->loop) || pool_new(t->loop, 3, &t->pool, NULL) ||
 	       hashing_init(&t->hashing, SYNC_XXH3, CHUNK, NULL) ||
-	       region_new(fd, "delta", &t->hashing, &t->region, NULL);
+	       region_new(fd, "delta", &t->hashing, UINT64_MAX, &t->region, NULL);
 }
 
 static int tear_down(void **state)

@@ -27,7 +27,7 @@ static int open_beneath(int folder, const char *name, uint64_t flags, uint32_t m
 
 	do {
 		fd = syscall(SYS_openat2, folder, name, &how, sizeof(how));
-	} while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+	} while (fd < 0 && errno == EINTR);
 	return fd < 0 ? -errno : (int)fd;
 }
 

@@ -59,20 +59,26 @@ struct holding *folder_find(const struct folder *folder, const char *name)
 	return holding;
 }
 
-/* Counts the tables of a region of @size. */
-static int memory_take(struct folder *folder, struct holding *holding, uint64_t size,
-		       const struct hashing *hashing, struct error *error)
+/* Is there memory for the tables of a region of @size, which has @counted bytes already? */
+static int memory_check(const struct folder *folder, uint64_t counted, uint64_t size,
+			const struct hashing *hashing, struct error *error)
 {
 	uint64_t memory = region_memory(hashing, size);
 	char text[SIZE_TEXT];
 
 	if (memory > folder->memory_max ||
-	    folder->memory - holding->memory > folder->memory_max - memory)
+	    folder->memory - counted > folder->memory_max - memory)
 		return error_set(error, -EFBIG, "the hashes of %s would take more memory than --max-memory: give more, or the sender a larger --chunk-size",
 				 size_format(size, text));
+	return 0;
+}
+
+static void memory_count(struct folder *folder, struct holding *holding)
+{
+	uint64_t memory = region_memory(holding->region->hashing, holding->region->size);
+
 	folder->memory += memory - holding->memory;
 	holding->memory = memory;
-	return 0;
 }
 
 /* The path that the user has given for @name, or NULL. */
@@ -83,7 +89,7 @@ static const char *device_find(const struct folder *folder, const char *name)
 	for (unsigned int i = 0; i < folder->devices->count; i++) {
 		const char *item = folder->devices->items[i];
 
-		if (!strncmp(item, name, length) && item[length] == '=')
+		if (strcspn(item, "=") == length && !memcmp(item, name, length))
 			return item + length + 1;
 	}
 	return NULL;
@@ -119,10 +125,10 @@ int folder_resize(struct folder *folder, struct holding *holding, uint64_t size,
 		  struct error *error)
 {
 	struct region *region = holding->region;
-	uint64_t have = region->size;
+	struct stat status;
 	int code;
 
-	code = memory_take(folder, holding, size, region->hashing, error);
+	code = memory_check(folder, holding->memory, size, region->hashing, error);
 	if (code)
 		return code;
 	if (region->device) {
@@ -131,34 +137,42 @@ int folder_resize(struct folder *folder, struct holding *holding, uint64_t size,
 		if (end < 0 || (uint64_t)end < size)
 			return error_set(error, -ENOSPC, "the device has %lld bytes, and %" PRIu64 " are to come",
 					 (long long)end, size);
-	} else if (have != size && ftruncate(region->fd, (off_t)size) < 0) {
+	} else if (fstat(region->fd, &status) < 0 ||
+		   ((uint64_t)status.st_size != size && ftruncate(region->fd, (off_t)size) < 0)) {
 		return error_set(error, -errno, "cannot give it %" PRIu64 " bytes: %s", size,
 				 strerror(errno));
 	}
 	if (region_set_size(region, size))
 		return error_set(error, -ENOMEM, "out of memory for its hashes");
+	memory_count(folder, holding);
 	return 0;
 }
 
-/* A region that the folder does not have yet. */
+/* A region that the folder does not have yet. It is as large as it is, or as OPEN says, if that is less. */
 static int region_take(struct folder *folder, const struct sync_message *open,
 		       const struct hashing *hashing, struct holding **holding, bool *made,
 		       struct error *error)
 {
-	int fd = name_open(folder, open->open.name, open->open.mode, made, error);
 	struct region *region;
-	int code;
+	int fd, code;
 
+	/* Before there are tables: what is there may be large, and OPEN says anything. */
+	code = memory_check(folder, 0, open->open.size, hashing, error);
+	if (code)
+		return code;
+	fd = name_open(folder, open->open.name, open->open.mode, made, error);
 	if (fd < 0)
 		return fd;
-	code = region_new(fd, open->open.name, hashing, &region, error);
+	code = region_new(fd, open->open.name, hashing, open->open.size, &region, error);
 	if (code) {
 		close(fd);
 		return code;
 	}
 	*holding = holding_add(folder, region);
-	if (*holding)
+	if (*holding) {
+		memory_count(folder, *holding);
 		return 0;
+	}
 	region_put(region);
 	return error_set(error, -ENOMEM, "out of memory");
 }
@@ -172,7 +186,7 @@ int folder_take(struct folder *folder, const struct sync_message *open,
 	int code;
 
 	if (holding && holding->written)
-		return error_set(error, -EBUSY, "another sender writes to it");
+		return error_set(error, -EBUSY, "another sender writes to it, or the hub has just begun and reads it: try again");
 	if (!holding) {
 		code = region_take(folder, open, hashing, &holding, &made, error);
 		if (code)
@@ -226,9 +240,9 @@ struct walk {
 	struct error *error;
 };
 
-static int walk_file(struct walk *walk, const char *name)
+static int walk_file(struct walk *walk, const char *name, uint64_t size)
 {
-	struct sync_message open = { .type = SYNC_OPEN };
+	struct sync_message open = { .type = SYNC_OPEN, .open.size = size };
 	struct holding *holding;
 	bool made;
 	int code;
@@ -237,9 +251,6 @@ static int walk_file(struct walk *walk, const char *name)
 		return 0;
 	snprintf(open.open.name, sizeof(open.open.name), "%s", name);
 	code = region_take(walk->folder, &open, walk->hashing, &holding, &made, walk->error);
-	if (!code)
-		code = memory_take(walk->folder, holding, holding->region->size, walk->hashing,
-				   walk->error);
 	return code ? code : walk->found(walk->data, holding);
 }
 
@@ -266,7 +277,7 @@ static int walk_folder(struct walk *walk, int fd, const char *name)
 		    fstatat(dirfd(folder), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
 		if (S_ISREG(status.st_mode)) {
-			code = walk_file(walk, path);
+			code = walk_file(walk, path, (uint64_t)status.st_size);
 		} else if (S_ISDIR(status.st_mode)) {
 			sub = openat(dirfd(folder), entry->d_name,
 				     O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

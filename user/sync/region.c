@@ -17,7 +17,7 @@
 
 #define ZEROES	65536u		/* bytes that are written at a time where there can be no hole */
 
-static int region_look(struct region *region, struct error *error)
+static int region_look(struct region *region, uint64_t most, struct error *error)
 {
 	struct stat status;
 	uint64_t size;
@@ -31,14 +31,14 @@ static int region_look(struct region *region, struct error *error)
 		return error_set(error, -errno, "cannot ask for its size: %s", strerror(errno));
 	if (!region->device && !S_ISREG(status.st_mode))
 		return error_set(error, -EINVAL, "it is neither a file nor a block device");
-	if (region_set_size(region, size))
+	if (region_set_size(region, size < most ? size : most))
 		return error_set(error, -ENOMEM,
 				 "out of memory for its hashes: give a larger --chunk-size");
 	return 0;
 }
 
-int region_new(int fd, const char *name, const struct hashing *hashing, struct region **made,
-	       struct error *error)
+int region_new(int fd, const char *name, const struct hashing *hashing, uint64_t most,
+	       struct region **made, struct error *error)
 {
 	struct region *region = calloc(1, sizeof(*region));
 	int code;
@@ -48,7 +48,8 @@ int region_new(int fd, const char *name, const struct hashing *hashing, struct r
 	region->fd = fd;
 	region->hashing = hashing;
 	region->name = strdup(name);
-	code = region->name ? region_look(region, error) : error_set(error, -ENOMEM, "out of memory");
+	code = region->name ? region_look(region, most, error) :
+			      error_set(error, -ENOMEM, "out of memory");
 	region->users = 1;
 	if (code) {
 		region->fd = -1;

@@ -39,11 +39,11 @@ struct region {
 };
 
 /*
- * @fd: open; the region's, if it succeeds. Size and kind are as they are now. Returns 0, or a negative errno
- * with a sentence that says nothing of the name.
+ * @fd: open; the region's, if it succeeds. Size and kind are as they are now, but it is @most bytes at most: what is
+ * behind them is not looked at. Returns 0, or a negative errno with a sentence that says nothing of the name.
  */
-int region_new(int fd, const char *name, const struct hashing *hashing, struct region **region,
-	       struct error *error);
+int region_new(int fd, const char *name, const struct hashing *hashing, uint64_t most,
+	       struct region **region, struct error *error);
 /* One user more, one less: the last one closes it. */
 struct region *region_get(struct region *region);
 void region_put(struct region *region);

@@ -156,7 +156,7 @@ static int region_open(struct sending *sending, struct sending_entry *entry,
 	fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return error_set(error, -errno, "cannot open %s: %s", file->path, strerror(errno));
-	code = region_new(fd, file->name, &sending->hashing, region, error);
+	code = region_new(fd, file->name, &sending->hashing, UINT64_MAX, region, error);
 	if (code) {
 		close(fd);
 		error_prefix(error, "%s: ", file->path);
