@@ -49,6 +49,15 @@ static char *join(const char *folder, const char *name)
 	       NULL : text;
 }
 
+static void skip(struct catalogue *catalogue, const char *what, const char *path)
+{
+	log_warn("cannot %s %s: %s", what, path, strerror(errno));
+	catalogue->skipped++;
+}
+
+static int entry_add(struct catalogue *catalogue, const char *name, const char *path,
+		     struct error *error);
+
 static int folder_add(struct catalogue *catalogue, const char *name, const char *path,
 		      struct error *error)
 {
@@ -57,13 +66,11 @@ static int folder_add(struct catalogue *catalogue, const char *name, const char 
 	int code = 0;
 
 	if (!folder) {
-		log_warn("cannot read the folder %s: %s", path, strerror(errno));
-		catalogue->skipped++;
+		skip(catalogue, "read the folder", path);
 		return 0;
 	}
-	while (!code && (entry = readdir(folder))) {
+	while (!code && (errno = 0, entry = readdir(folder))) {
 		char *sub, *below;
-		struct stat status;
 
 		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 			continue;
@@ -71,17 +78,31 @@ static int folder_add(struct catalogue *catalogue, const char *name, const char 
 		below = join(path, entry->d_name);
 		if (!sub || !below)
 			code = error_set(error, -ENOMEM, "out of memory");
-		else if (lstat(below, &status) < 0)
-			;	/* it is gone again */
-		else if (S_ISDIR(status.st_mode))
-			code = folder_add(catalogue, sub, below, error);
-		else if (S_ISREG(status.st_mode))
-			code = item_add(catalogue, sub, below, error);
+		else
+			code = entry_add(catalogue, sub, below, error);
 		free(sub);
 		free(below);
 	}
+	if (!code && errno)
+		skip(catalogue, "read the folder", path);
 	closedir(folder);
 	return code;
+}
+
+/* What is in a folder. */
+static int entry_add(struct catalogue *catalogue, const char *name, const char *path,
+		     struct error *error)
+{
+	struct stat status;
+
+	if (lstat(path, &status) < 0) {
+		if (errno != ENOENT)	/* then it is gone again */
+			skip(catalogue, "look at", path);
+		return 0;
+	}
+	if (S_ISDIR(status.st_mode))
+		return folder_add(catalogue, name, path, error);
+	return S_ISREG(status.st_mode) ? item_add(catalogue, name, path, error) : 0;
 }
 
 /* The last part of @path, without slashes at its end; to be freed. */

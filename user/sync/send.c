@@ -360,7 +360,10 @@ static void file_again(struct send *send, struct file *file)
 	file->wants_scan = true;
 }
 
-/* The list of files becomes that of @catalogue; both are sorted. */
+/*
+ * The list of files becomes that of @catalogue; both are sorted. Where something could not be looked at, what is not
+ * in the catalogue is left as it is: it may be there.
+ */
 static int files_update(struct send *send, const struct catalogue *catalogue)
 {
 	struct file **link = &send->files;
@@ -371,7 +374,11 @@ static int files_update(struct send *send, const struct catalogue *catalogue)
 		int order = !*link ? 1 : !item ? -1 : strcmp((*link)->name, item->name);
 		struct file *file = *link;
 
-		if (order < 0 && !file->scanning) {
+		if (order < 0 && (file->scanning || catalogue->skipped)) {
+			link = &file->next;
+			continue;
+		}
+		if (order < 0) {
 			*link = file->next;
 			file->gone = true;
 			sending_remove(send->sending, file->entry);
@@ -390,7 +397,7 @@ static int files_update(struct send *send, const struct catalogue *catalogue)
 		}
 		sending_due(send->sending, file->entry, send->round);
 		link = &file->next;
-		i += order >= 0;
+		i++;
 	}
 	return 0;
 }
