@@ -9,7 +9,7 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/delta.inc.sh"
 requires_program python3 cmp
-ktap_plan 7
+ktap_plan 9
 PYTHONPATH=$(dirname "$0" | xargs realpath)
 [ -f "$PYTHONPATH/syncraw.py" ] || PYTHONPATH=$TEST_TOP/selftests/proto
 export PYTHONPATH
@@ -18,12 +18,12 @@ export PYTHONPATH
 peer()
 {
 	{
-		printf 'from syncraw import *\nimport hashlib\n'
+		printf 'from syncraw import *\nimport hashlib, os\n'
 		cat
 	} | python3 - "$@"
 }
 
-receive_start s out --handshake-timeout 1s --idle-timeout 4s
+receive_start s out
 
 nonsense()
 {
@@ -118,11 +118,29 @@ ranges()
 		    p = opened()
 		    p.say(kind, 1, payload)
 		    assert p.ended(), (kind, payload[:40])
-		# more than there is memory for
+		# more than there is memory for; and so in smaller chunks
 		p = Peer(sys.argv[1])
 		p.greet(SENDER)
 		p.open(1, b"huge", 1 << 62)
 		assert b"--max-memory" in p.expect(ERROR, 1)
+		p = Peer(sys.argv[1])
+		p.greet(SENDER, chunk=1 << 20)
+		p.open(1, b"large", 1 << 40)
+		p.expect(OPENED, 1)
+		p.say(END)
+		p.expect(END, 0)
+		for size in (1 << 40) - 1, 1 << 41:
+		    p = Peer(sys.argv[1])
+		    p.greet(SENDER, chunk=4096)
+		    p.open(1, b"large", size)
+		    assert b"--max-memory" in p.expect(ERROR, 1)
+		p.open(2, b"large", 5000)
+		p.expect(OPENED, 2)
+		# one COMMIT at a time
+		p = opened(b"committed")
+		p.say(ZERO, 1, struct.pack(">QQ", 0, 200000))
+		p.raw((struct.pack(">HHIIQ", COMMIT, 0, 1, 40, 200000) + b"y" * 32) * 2)
+		assert "COMMIT" in p.ended()
 		# a root that it is not: told so, and nothing is confirmed
 		p = opened(b"fresh")
 		p.say(DATA, 1, struct.pack(">Q", 0) + b"x" * 65536)
@@ -136,7 +154,7 @@ ranges()
 		    mine.update(hashlib.sha256(data[at:at + 65536]).digest())
 		assert mine.digest() == root
 	END
-	kill -0 "$receiver" && [ ! -s out/huge ]
+	kill -0 "$receiver" && [ ! -e out/huge ] && [ "$(stat -c %s out/large)" = 5000 ]
 }
 ktap_test "ranges that fit nothing, and a hash that is another one" ranges
 
@@ -210,7 +228,9 @@ ktap_test "a stream that is closed, removed and opened anew while it is at work"
 
 silent()
 {
-	peer s <<-'END' || return
+	local others=$receiver
+	receive_start t other --handshake-timeout 1s --idle-timeout 4s
+	peer t <<-'END' || return
 		import sys
 		quiet = Peer(sys.argv[1])                      # says nothing: --handshake-timeout
 		idle = Peer(sys.argv[1])
@@ -221,6 +241,8 @@ silent()
 		for p in quiet, idle, half:
 		    assert p.ended()
 	END
+	pid_end "$receiver"
+	receiver=$others
 	# a peer that asks, and takes no answers, is not answered without bound
 	peer s "$receiver" <<-'END' || return
 		import sys
@@ -285,4 +307,61 @@ sender()
 	END
 }
 ktap_test "a stream without credit holds up no other; a sender refuses nonsense" sender
+
+# ROUND and END that nobody has said anything for: nothing is there yet, and nobody says that it is.
+early()
+{
+	peer e first <<-'END' || return
+		import subprocess, sys
+		server = socket.socket(socket.AF_UNIX)
+		server.bind(sys.argv[1])
+		server.listen()
+		for kind, payload in (ROUND, struct.pack(">Q", 1)), (END, b""):
+		    child = subprocess.Popen(["r3map", "send", "--to", "unix:" + sys.argv[1], sys.argv[2]],
+		                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+		    p = Peer(server.accept()[0])
+		    p.greet(RECEIVER, chunk=0)
+		    assert p.hear()[0] == OPEN
+		    p.say(kind, 0, payload)
+		    out, err = child.communicate()
+		    assert child.returncode == 1 and out == b"" and b"was not said" in err, (out, err)
+	END
+}
+ktap_test "an answer to what a sender has not said" early
+
+# A receiver that is slow to confirm, while what a hub has is cut and made longer again: it is cut there, too.
+cut()
+{
+	r3map hub --idle-timeout 10m -l "unix:$PWD/up" -o "unix:$PWD/down" store >hub.out 2>hub.err &
+	cleanup_fn pid_end $!
+	wait_until 20 "the hub listens" grep -qs 'for receivers' hub.err
+	random_file cut 200000
+	send up cut >sent || return
+	peer down <<-'END'
+		import subprocess, sys
+		p = Peer(sys.argv[1])
+		p.greet(RECEIVER, chunk=0, hashes=(XXH3,))
+		def until(wanted):
+		    while True:
+		        kind, stream, payload = p.hear()
+		        if kind == wanted:
+		            return payload
+		        assert kind in (DATA, ZERO), kind
+		until(OPEN)
+		p.say(OPENED, 1, struct.pack(">II", 1, 1 << 20))
+		root = until(COMMIT)[8:]
+		for size in 70000, 200000:
+		    os.truncate("cut", size)
+		    subprocess.run(["r3map", "send", "--to", "unix:up", "cut"], check=True, stdout=subprocess.DEVNULL)
+		p.say(COMMITTED, 1, root)
+		assert until(RESIZE) == struct.pack(">Q", 70000)
+		assert until(RESIZE) == struct.pack(">Q", 200000)
+		data = open("cut", "rb").read()
+		mine = hashlib.sha256(struct.pack(">QI", 200000, 65536))
+		for at in range(0, 200000, 65536):
+		    mine.update(hashlib.sha256(data[at:at + 65536]).digest())
+		assert until(COMMIT) == struct.pack(">Q", 200000) + mine.digest()
+	END
+}
+ktap_test "what is cut and grows again while a receiver of a hub is slow" cut
 ktap_status

@@ -63,8 +63,16 @@ changes()
 	send up -j src/ >sent || return
 	wait_until 60 "the first has it" same one
 	wait_until 60 "the second has it" same two
+	wait_until 60 "both have confirmed what the sender has" confirmed one two
 	# a second sender of the same
 	send up -j src/ >sent && [ "$(json sent .data_bytes)" = 0 ]
+}
+confirmed()
+{
+	local dir
+	for dir; do
+		! json sent '.files[] | .root + "  " + .name' | grep -vxFf "$dir.out" || return
+	done
 }
 ktap_test "what changes, grows, shrinks and is new" changes
 

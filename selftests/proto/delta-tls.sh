@@ -17,14 +17,14 @@ random_file a 3000001
 tcp_start()
 {
 	rm -f t.err
-	r3map receive -l 127.0.0.1:0 "$@" out >t.out 2>t.err &
+	r3map receive -l 127.0.0.1:0 --handshake-timeout 2m "$@" out >t.out 2>t.err &
 	receiver=$!
 	cleanup_fn pid_end "$receiver"
 	wait_until 20 "the receiver listens" grep -qs 'listens on' t.err
 	port=$(sed -n 's/.*listens on .*://p' t.err)
 }
 
-tcp() { r3map send --to "localhost:$port" "$@" >sent 2>sent.err; }
+tcp() { r3map send --to "localhost:$port" --handshake-timeout 2m "$@" >sent 2>sent.err; }
 
 # refused TEXT ARG...: the sender fails, and one of both says TEXT
 refused()
@@ -80,14 +80,14 @@ ktap_test "keys: right and wrong ones" psk
 hub()
 {
 	rm -f t.err
-	r3map hub --tls-psk c/keys.psk --sender alice -l 127.0.0.1:0 -o 127.0.0.1:0 store >hub.out 2>t.err &
+	r3map hub --handshake-timeout 2m --tls-psk c/keys.psk --sender alice -l 127.0.0.1:0 -o 127.0.0.1:0 store >hub.out 2>t.err &
 	cleanup_fn pid_end $!
 	wait_until 20 "the hub listens" grep -qs 'for receivers' t.err
 	port=$(sed -n 's/.*for senders on .*://p' t.err)
 	{ tcp --tls-psk c/alice.psk a && cmp a store/a; } || { note "$(cat sent.err)"; return 1; }
 	refused "none of its --sender" --tls-psk c/bob.psk a || return
 	port=$(sed -n 's/.*for receivers on .*://p' t.err)
-	r3map receive --once --from "localhost:$port" --tls-psk c/bob.psk copy >/dev/null && cmp a copy/a
+	r3map receive --once --handshake-timeout 2m --from "localhost:$port" --tls-psk c/bob.psk copy >/dev/null && cmp a copy/a
 }
 ktap_test "a hub takes from one identity, and gives to others" hub
 ktap_status

@@ -8,7 +8,7 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/delta.inc.sh"
 requires_program jq cmp python3
-ktap_plan 13
+ktap_plan 15
 
 chunk=65536
 
@@ -99,6 +99,22 @@ many()
 	[ "$(wc -l <sent)" = 1500 ]
 }
 ktap_test "1500 files over one connection" many
+
+# each takes all the credit there is for it, and COMMIT costs some, too
+narrow()
+{
+	rm -rf narrow
+	mkdir narrow
+	for n in {1..40}; do
+		random_file narrow/$n $((n % 4 * chunk))
+	done
+	receive_start s out --once --max-window 0
+	send s narrow >sent && wait "$receiver" && diff -r narrow out/narrow || return
+	[ "$(wc -l <sent)" = 40 ] || return
+	rm -r out/narrow
+	receive_once s out send s narrow >sent && diff -r narrow out/narrow
+}
+ktap_test "more files than there is room for" narrow
 
 hashes()
 {
@@ -231,6 +247,32 @@ followed()
 	diff -r src2 out
 }
 ktap_test "files that change, appear, grow, shrink, are replaced and removed" followed
+
+# A folder that cannot be read for once, for want of descriptors, is not one that is gone.
+unread()
+{
+	local deep=src4
+	rm -rf src4 out
+	for _ in {1..40}; do deep+=/d; done
+	mkdir -p "$deep"
+	random_file "$deep/file" 1000
+	random_file src4/other 1000
+	receive_start s out
+	send_start s -j -i 100ms src4/
+	wait_until 60 "both are there" diff -r src4 out
+	python3 - "$sender" <<-'END' || return
+		import resource, sys
+		hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+		resource.prlimit(int(sys.argv[1]), resource.RLIMIT_NOFILE, (30, hard))
+	END
+	wait_until 60 "it cannot read all folders" grep -q "cannot read the folder" sent.err
+	random_file src4/other 1000
+	wait_until 60 "the other one has changed" cmp src4/other out/other
+	[ -f "out${deep#src4}/file" ] || { note "it was removed"; return 1; }
+	pid_end "$sender"
+	pid_end "$receiver"
+}
+ktap_test "a folder that cannot be read" unread
 
 # writing is never still while it is sent; each round both agree on what was read
 written()
