@@ -106,7 +106,7 @@ narrow()
 	rm -rf narrow
 	mkdir narrow
 	for n in {1..40}; do
-		random_file narrow/$n $((n % 4 * chunk))
+		random_file "narrow/$n" $((n % 4 * chunk))
 	done
 	receive_start s out --once --max-window 0
 	send s narrow >sent && wait "$receiver" && diff -r narrow out/narrow || return
