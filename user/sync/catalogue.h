@@ -17,7 +17,7 @@ struct catalogue_item {
 struct catalogue {
 	struct catalogue_item *items;	/* by rising name, each once */
 	size_t count, room;
-	unsigned int skipped;		/* folders and files that could not be looked at: what is not listed may be there */
+	unsigned int skipped;		/* could not be looked at: what is not listed may be there */
 };
 
 /*
