@@ -67,11 +67,14 @@ m.helper.terminate()
 assert m.heard() == (b"STOPPING=1", pid)
 m.ends(0)
 
-# Ready is what the mount was told to wait for: here a pull, of a backend that hangs.
+# Ready is what the mount was told to wait for: here a pull, of a backend that hangs. It has data: of
+# what it only says to be zeroes nothing is read.
 hang = work + "/hang"
 open(hang, "w", encoding="ascii").close()
+with open(work + "/data", "wb") as data:
+    data.write(os.urandom(1 << 20))
 m = Manager("@r3map-test-" + str(os.getpid()), "--managed", "--pull-first", "1M", "--park", "1h",
-            "--no-part-scan", "--index", "6", f"fault:op=read,mode=hang,file={hang}:mem:1M")
+            "--no-part-scan", "--index", "6", f"fault:op=read,mode=hang,file={hang}:file:{work}/data")
 end = time.monotonic() + bound
 while subprocess.run(["r3map", "show", NAME], capture_output=True).returncode:
     assert time.monotonic() < end, "there is no device"
