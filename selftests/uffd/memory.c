@@ -11,6 +11,9 @@
  *   save SLICE FILE               all of the slice to FILE, by write(2): "ok", or why not
  *   readers SLICE N               N threads read all of it, each from another place: "ok" if they saw the same
  *   drop SLICE OFFSET LENGTH      gives the pages back, madvise(2)
+ *   forget SLICE OFFSET LENGTH    lets the kernel take the pages, but not what is in them
+ *   split SLICE OFFSET LENGTH     makes them a mapping of their own, mprotect(2)
+ *   sparse SLICE                  reads every other page: "ok"
  *   child SLICE OFFSET            what a child gets: the byte, or "segv"
  *   lost                          waits until the handler is lost: "ok"
  *   sync                          "ok", or the sentence
@@ -178,6 +181,30 @@ static void drop(unsigned int n, uint64_t offset, uint64_t length)
 		answer("ok");
 }
 
+static void sparse(unsigned int n)
+{
+	uint64_t size;
+	const volatile unsigned char *memory = slice(n, 0, &size);
+
+	for (uint64_t at = 0; at < size; at += 2 * PAGE)
+		(void)memory[at];
+	answer("ok");
+}
+
+static void split(unsigned int n, uint64_t offset, uint64_t length)
+{
+	uint64_t size;
+
+	answer(mprotect(slice(n, offset, &size), length, PROT_READ) ? strerror(errno) : "ok");
+}
+
+static void forget(unsigned int n, uint64_t offset, uint64_t length)
+{
+	uint64_t size;
+
+	answer(madvise(slice(n, offset, &size), length, MADV_DONTNEED) ? strerror(errno) : "ok");
+}
+
 static void child(unsigned int n, uint64_t offset)
 {
 	uint64_t size;
@@ -187,7 +214,6 @@ static void child(unsigned int n, uint64_t offset)
 	int status;
 
 	if (!pid) {
-		signal(SIGSEGV, SIG_DFL);
 		_exit(*at);
 	}
 	waitpid(pid, &status, 0);
@@ -232,6 +258,12 @@ static bool line_do(const char *line, struct look *look)
 		readers(n, byte);
 	} else if (sscanf(line, "drop %u %" SCNu64 " %" SCNu64, &n, &a, &b) == 3) {
 		drop(n, a, b);
+	} else if (sscanf(line, "forget %u %" SCNu64 " %" SCNu64, &n, &a, &b) == 3) {
+		forget(n, a, b);
+	} else if (sscanf(line, "split %u %" SCNu64 " %" SCNu64, &n, &a, &b) == 3) {
+		split(n, a, b);
+	} else if (sscanf(line, "sparse %u", &n) == 1) {
+		sparse(n);
 	} else if (sscanf(line, "child %u %" SCNu64, &n, &a) == 2) {
 		child(n, a);
 	} else if (!strcmp(line, "lost\n")) {

@@ -50,10 +50,21 @@ parts()
 	ktap_test "$how: it ends" ask ok close
 }
 
-ktap_plan $((7 + 7 + 5 + 6))
+# split: a part that the program has made a mapping of its own does not keep its neighbours from coming
+split()
+{
+	handler split "file:$TEST_DIR/image" --improve "$1"
+	client "$TEST_DIR/split" && ask ok split 0 20480 4096 && ask ok readers 0 4 && ask ok save 0 "$TEST_DIR/saved" &&
+		cmp "$TEST_DIR/saved" "$TEST_DIR/image" && ask ok close
+}
+
+ktap_plan $((7 + 7 + 5 + 8))
 parts first none
 parts shared minor,around
 parts signals around signals
+
+ktap_test "private: a part of its own" split around
+ktap_test "shared: a part of its own" split minor,around
 
 # two handlers, and two clients at the same time
 handler first "file:$TEST_DIR/image" --improve none

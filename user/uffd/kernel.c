@@ -208,6 +208,17 @@ static int64_t try_continue(int uffd, uint64_t at, const char *from, uint64_t le
 	return go.mapped;
 }
 
+static int64_t try_unprotect(int uffd, uint64_t at, const char *from, uint64_t length, bool wp,
+			     int *code)
+{
+	struct uffdio_writeprotect off = { .range = { .start = at, .len = length } };
+
+	(void)from;
+	(void)wp;
+	*code = ioctl(uffd, UFFDIO_WRITEPROTECT, &off) ? errno : 0;
+	return 0;
+}
+
 static int64_t try_poison(int uffd, uint64_t at, const char *from, uint64_t length, bool wp,
 			  int *code)
 {
@@ -221,31 +232,36 @@ static int64_t try_poison(int uffd, uint64_t at, const char *from, uint64_t leng
 
 /*
  * The kernel stops early where a page is there already, which is passed over (its waiters have to
- * be woken), and where the process changes its mappings, which is tried again.
+ * be woken), and where the process changes its mappings, which is tried again. It does nothing of a
+ * range that is not in one mapping, as mprotect(2) of a part makes it: smaller ones are tried.
  */
 static int resolve(try_fn try, int uffd, uint64_t at, const char *from, uint64_t length,
 		   uint64_t page, bool wp)
 {
+	uint64_t done = 0, most = length, want;
 	unsigned int retries = 0;
-	uint64_t done = 0;
+	bool missing = false;
 	int64_t got;
 	int code;
 
 	while (done < length) {
-		got = try(uffd, at + done, from ? from + done : NULL, length - done, wp, &code);
-		if (!code)
-			break;
-		if (got > 0) {
-			done += (uint64_t)got;
+		want = length - done < most ? length - done : most;
+		got = try(uffd, at + done, from ? from + done : NULL, want, wp, &code);
+		if (!code || got > 0) {
+			done += code ? (uint64_t)got : want;
+			most = most < length / 2 ? most * 2 : length;
 			retries = 0;
-		} else if (code == EEXIST) {
+		} else if (code == ENOENT && want > page) {
+			most = want / 2 & ~(page - 1);
+		} else if (code == EEXIST || code == ENOENT) {
 			uffd_wake(uffd, at + done, page);
 			done += page;
+			missing = missing || code == ENOENT;
 		} else if (code != EAGAIN || ++retries > RETRIES) {
 			return -code;
 		}
 	}
-	return 0;
+	return missing ? -ENOENT : 0;
 }
 
 int uffd_copy(int uffd, uint64_t to, const void *from, uint64_t length, uint64_t page, bool wp)
@@ -265,9 +281,9 @@ int uffd_continue(int uffd, uint64_t at, uint64_t length, uint64_t page, bool wp
 
 int uffd_poison(int uffd, uint64_t at, uint64_t length, uint64_t page, bool wp)
 {
-	struct uffdio_writeprotect off = { .range = { .start = at, .len = length } };
+	int code = wp ? resolve(try_unprotect, uffd, at, NULL, length, page, false) : 0;
 
-	if (wp && ioctl(uffd, UFFDIO_WRITEPROTECT, &off))
-		return -errno;
+	if (code && code != -ENOENT)
+		return code;
 	return resolve(try_poison, uffd, at, NULL, length, page, false);
 }
