@@ -30,6 +30,8 @@
 
 #define GREETING_MS	10000u		/* that connecting may take */
 #define SCAN_REGIONS	512u		/* of one PAGEMAP_SCAN */
+#define WATCH_MOST	64u		/* messages before the watcher looks whether it is to end */
+#define PAGEMAP_ENTRIES	512u		/* read at once */
 
 struct uffd_client {
 	struct uffd_hello hello;
@@ -38,6 +40,7 @@ struct uffd_client {
 	uint32_t timeout;		/* ms */
 	enum uffd_way way;
 	int socket, uffd, memfd, pagemap;	/* each may be -1 */
+	int nothing;			/* of place_nothing() */
 	int asking;			/* the handler's end of trap.socket, until it has it */
 	struct trap *trap;		/* or NULL: userfaultfd */
 	int lost, stop;			/* eventfds */
@@ -187,6 +190,7 @@ static int trap_make(struct uffd_client *client, struct error *error)
 	client->asking = ends[1];
 	client->trap->socket = ends[0];
 	client->trap->page = client->hello.page;
+	client->trap->nothing = client->nothing;
 	client->trap->watch = client->hello.flags & UFFD_DIRTY;
 	client->trap->count = client->count;
 	memcpy(client->trap->regions, client->regions, sizeof(client->regions));
@@ -195,43 +199,86 @@ static int trap_make(struct uffd_client *client, struct error *error)
 
 /* --- the watcher -------------------------------------------------------------------------- */
 
-/* Nobody will bring these pages. */
-static void pages_forbid(struct uffd_client *client, uint64_t address, uint64_t length)
+/* Absent ones are poisoned. False: that is not to be had. What the program has unmapped is its own. */
+static bool pages_poison(struct uffd_client *client, uint64_t address, uint64_t length)
 {
-	const bool wp = client->hello.flags & UFFD_DIRTY;
+	int code;
 
-	if (client->hello.flags & UFFD_POISONS && client->uffd >= 0 &&
-	    !uffd_poison(client->uffd, address, length, client->hello.page, wp))
-		return;
-	place_forbid(address, length);
+	if (!(client->hello.flags & UFFD_POISONS) || client->uffd < 0)
+		return false;
+	code = uffd_poison(client->uffd, address, length, client->hello.page,
+			   client->hello.flags & UFFD_DIRTY);
+	return !code || code == -ENOENT;
+}
+
+/* Nobody will bring these pages. False: there are too many mappings. */
+static bool pages_forbid(struct uffd_client *client, uint64_t address, uint64_t length)
+{
+	int code;
+
+	if (pages_poison(client, address, length))
+		return true;
+	code = place_forbid(client->nothing, address, length);
 	if (client->uffd >= 0)
 		uffd_wake(client->uffd, address, length);
+	return !code;
+}
+
+/* /proc/self/pagemap, many entries at a time. */
+struct pagemap {
+	int fd;
+	uint64_t system;		/* bytes of a page */
+	uint64_t there;			/* bits of an entry: any of them says that it is here */
+	uint64_t first, count;		/* of what is in @entries */
+	uint64_t entries[PAGEMAP_ENTRIES];
+};
+
+static bool page_is_here(struct pagemap *map, uint64_t address)
+{
+	const uint64_t number = address / map->system;
+	ssize_t got;
+
+	if (number - map->first >= map->count) {
+		got = pread(map->fd, map->entries, sizeof(map->entries), (off_t)(number * 8));
+		map->first = number;
+		map->count = got > 0 ? (uint64_t)got / 8 : 0;
+		if (!map->count)
+			return false;
+	}
+	return map->entries[number - map->first] & map->there;
 }
 
 /*
  * What of a region is not here raises SIGBUS. POISON passes over what is there; without it, the
- * kernel is asked which pages the process has.
+ * kernel is asked which pages the process has: present, or swapped out. Of shared memory it says the
+ * latter of none but absent pages that are write-protected. Where holes are so many that the process
+ * would have too many mappings, all of the region raises SIGBUS: nobody waits for ever.
  */
 static void region_forbid(struct uffd_client *client, const struct uffd_region *region)
 {
-	const uint64_t there = 3ull << 62;	/* pagemap: present, or swapped out */
-	const uint64_t page = client->hello.page, system = (uint64_t)sysconf(_SC_PAGESIZE);
-	int fd;
+	const uint64_t page = client->hello.page;
+	struct pagemap map = {
+		.system = (uint64_t)sysconf(_SC_PAGESIZE),
+		.there = client->memfd >= 0 ? 1ull << 63 : 3ull << 62,
+	};
+	uint64_t absent = 0;		/* bytes up to @at */
+	bool fine = true;
 
-	if (client->hello.flags & UFFD_POISONS &&
-	    !uffd_poison(client->uffd, region->address, region->length, client->hello.page,
-			 client->hello.flags & UFFD_DIRTY))
+	if (pages_poison(client, region->address, region->length))
 		return;
-	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	for (uint64_t at = 0; at < region->length; at += page) {
-		uint64_t entry = 0;
-
-		if (pread(fd, &entry, sizeof(entry),
-			  (off_t)((region->address + at) / system * 8)) != sizeof(entry) ||
-		    !(entry & there))
-			pages_forbid(client, region->address + at, page);
+	map.fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	for (uint64_t at = 0; fine && at <= region->length; at += page) {
+		if (at < region->length && !page_is_here(&map, region->address + at)) {
+			absent += page;
+			continue;
+		}
+		fine = !absent || pages_forbid(client, region->address + at - absent, absent);
+		absent = 0;
 	}
-	close(fd);
+	if (map.fd >= 0)
+		close(map.fd);
+	if (!fine)
+		pages_forbid(client, region->address, region->length);
 }
 
 static void client_lose(struct uffd_client *client)
@@ -253,16 +300,20 @@ static void client_lose(struct uffd_client *client)
 	(void)put;
 }
 
-static void range_failed(struct uffd_client *client, uint64_t offset, uint64_t length)
+/* False: it cannot be told to who touches it, but by losing all. */
+static bool range_failed(struct uffd_client *client, uint64_t offset, uint64_t length)
 {
+	bool fine = true;
+
 	for (unsigned int i = 0; i < client->count; i++) {
 		const struct uffd_region *region = &client->regions[i];
 
 		if (offset - region->offset < region->length &&
 		    length <= region->length - (offset - region->offset) &&
 		    !((offset | length) & (client->hello.page - 1)))
-			pages_forbid(client, region->address + (offset - region->offset), length);
+			fine = pages_forbid(client, region->address + (offset - region->offset), length);
 	}
+	return fine;
 }
 
 static void sync_over(struct uffd_client *client, const struct uffd_message *m)
@@ -275,14 +326,15 @@ static void sync_over(struct uffd_client *client, const struct uffd_message *m)
 	pthread_mutex_unlock(&client->lock);
 }
 
-/* All that is there. False: the handler is gone, or out of its mind. */
+/* What is there. False: the handler is gone, or out of its mind. */
 static bool watch_read(struct uffd_client *client)
 {
 	struct uffd_message *m = &client->in;
 	int fds[UFFD_FDS_MAX], got;
 	unsigned int count;
+	bool fine = true;
 
-	for (;;) {
+	for (unsigned int most = WATCH_MOST; fine && most; most--) {
 		got = uffd_receive(client->socket, m, fds, &count, client->in_buf);
 		uffd_close_all(fds, count);
 		if (got == -EAGAIN)
@@ -290,12 +342,13 @@ static bool watch_read(struct uffd_client *client)
 		if (got <= 0 || count)
 			return false;
 		if (m->type == UFFD_FAILED)
-			range_failed(client, m->range.offset, m->range.length);
+			fine = range_failed(client, m->range.offset, m->range.length);
 		else if (m->type == UFFD_SYNCED)
 			sync_over(client, m);
 		else if (m->type != UFFD_PONG)
 			return false;
 	}
+	return fine;
 }
 
 static void *watch(void *data)
@@ -348,7 +401,10 @@ static int watch_start(struct uffd_client *client, struct error *error)
 
 /* --- sync --------------------------------------------------------------------------------- */
 
-/* Sends the extents that were gathered. Waits while the handler is busy, as long as it lives. */
+/*
+ * Sends the extents that were gathered; those of a look that broke off, too, with the next one: the
+ * kernel does not tell them again. Waits while the handler is busy, as long as it lives.
+ */
 static int written_send(struct uffd_client *client, bool more, struct error *error)
 {
 	struct pollfd fds[2] = {
@@ -461,7 +517,6 @@ int uffd_client_sync(struct uffd_client *client, struct error *error)
 	pthread_mutex_lock(&client->lock);
 	client->is_synced = false;
 	pthread_mutex_unlock(&client->lock);
-	client->out.written.count = 0;
 	for (unsigned int i = 0; i < client->count && !code; i++)
 		code = client->trap ? trap_scan(client, i, error) :
 				      region_scan(client, &client->regions[i], error);
@@ -498,6 +553,7 @@ static int client_register(struct uffd_client *client, uint64_t deadline, struct
 	if (client->asking >= 0)
 		close(client->asking);
 	client->asking = -1;
+	m->written.count = 0;
 	return uffd_await(client->socket, UFFD_READY, deadline, &client->in, client->in_buf, error);
 }
 
@@ -510,6 +566,9 @@ static int client_connect(struct uffd_client *client, const char *path,
 	client->socket = unix_connect(path, SOCK_SEQPACKET, error);
 	if (client->socket < 0)
 		return client->socket;
+	client->nothing = place_nothing(error);
+	if (client->nothing < 0)
+		return client->nothing;
 	code = uffd_await(client->socket, UFFD_HELLO, deadline, &client->in, client->in_buf, error);
 	if (code)
 		return code;
@@ -531,6 +590,7 @@ int uffd_client_open(const char *path, const struct uffd_client_options *options
 	if (!client)
 		return error_set(error, -ENOMEM, "out of memory");
 	client->socket = client->uffd = client->memfd = client->pagemap = client->asking = -1;
+	client->nothing = -1;
 	client->timeout = options->timeout;
 	pthread_mutex_init(&client->syncing, NULL);
 	pthread_mutex_init(&client->lock, NULL);
@@ -584,6 +644,7 @@ void uffd_client_close(struct uffd_client *client)
 	const int fds[] = {
 		client->socket, client->uffd, client->memfd, client->pagemap, client->asking,
 		client->trap ? client->trap->socket : -1, client->lost, client->stop,
+		client->nothing,
 	};
 	const uint64_t one = 1;
 	ssize_t put;

@@ -26,16 +26,17 @@ int place_file(uint64_t size, struct error *error)
 	return error_set(error, code, "cannot make a memfd of the region's size: %s", strerror(-code));
 }
 
-/* A file without bytes is mapped there: whoever looks behind a file's end gets SIGBUS. */
-int place_forbid(uint64_t address, uint64_t length)
+int place_nothing(struct error *error)
 {
-	int fd = memfd_create("r3map-none", MFD_CLOEXEC), code = 0;
+	return place_file(0, error);
+}
 
-	if (fd < 0)
-		return -errno;
-	if (mmap((void *)(uintptr_t)address, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-		 fd, 0) == MAP_FAILED)
-		code = -errno;
-	close(fd);
-	return code;
+/*
+ * Whoever looks behind a file's end gets SIGBUS. Each page shows another part of what is not there, in order, so that
+ * neighbours become one mapping: a process can have 65530 of them.
+ */
+int place_forbid(int nothing, uint64_t address, uint64_t length)
+{
+	return mmap((void *)(uintptr_t)address, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+		    nothing, (off_t)address) == MAP_FAILED ? -errno : 0;
 }

@@ -12,6 +12,7 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,7 @@ enum page_state {
 };
 
 static _Atomic(struct trap *) traps[TRAPS_MAX];
+static _Atomic unsigned int lookers[TRAPS_MAX];	/* signal handlers that look at one, by chance perhaps */
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 static struct sigaction previous;	/* guarded by it; constant while there are traps */
 static unsigned int opened;		/* guarded by it */
@@ -44,21 +46,21 @@ static void futex(_Atomic int *word, int op, int value)
 	syscall(SYS_futex, word, op, value, NULL, NULL, 0);
 }
 
-/* 0: free, 1: taken, 2: and others wait. */
-static void turn_take(struct trap *trap)
+/* A lock, for who has signals blocked. 0: free, 1: taken, 2: and others wait. */
+static void turn_take(_Atomic int *turn)
 {
 	int was = 0;
 
-	if (atomic_compare_exchange_strong(&trap->turn, &was, 1))
+	if (atomic_compare_exchange_strong(turn, &was, 1))
 		return;
-	while (atomic_exchange(&trap->turn, 2))
-		futex(&trap->turn, FUTEX_WAIT_PRIVATE, 2);
+	while (atomic_exchange(turn, 2))
+		futex(turn, FUTEX_WAIT_PRIVATE, 2);
 }
 
-static void turn_give(struct trap *trap)
+static void turn_give(_Atomic int *turn)
 {
-	if (atomic_exchange(&trap->turn, 0) == 2)
-		futex(&trap->turn, FUTEX_WAKE_PRIVATE, 1);
+	if (atomic_exchange(turn, 0) == 2)
+		futex(turn, FUTEX_WAKE_PRIVATE, 1);
 }
 
 /* Asks for the bytes around @offset. False: they cannot be had; *@length of them then. */
@@ -92,8 +94,8 @@ static bool trap_fetch(struct trap *trap, uint64_t offset, uint64_t *from, uint6
 	return true;
 }
 
-/* Pages of @region that have just come. */
-static void trap_allow(struct trap *trap, const struct uffd_region *region, uint64_t from,
+/* Pages of @region that have just come. False: the process has too many mappings. */
+static bool trap_allow(struct trap *trap, const struct uffd_region *region, uint64_t from,
 		       uint64_t length)
 {
 	const int prot = trap->watch ? PROT_READ : PROT_READ | PROT_WRITE;
@@ -111,32 +113,47 @@ static void trap_allow(struct trap *trap, const struct uffd_region *region, uint
 			run += trap->page;
 		if (!absent)
 			continue;
-		mprotect((void *)(uintptr_t)(region->address + (from - region->offset)), run, prot);
+		if (mprotect((void *)(uintptr_t)(region->address + (from - region->offset)), run, prot))
+			return false;
 		for (uint64_t at = from; at < from + run; at += trap->page)
 			atomic_store(&trap->states[at / trap->page], PAGE_CLEAN);
 	}
+	return true;
 }
 
-static void trap_fault(struct trap *trap, const struct uffd_region *region, uint64_t address)
+/* False: the page is as it was, and would fault for ever. */
+static bool trap_fault(struct trap *trap, const struct uffd_region *region, uint64_t address)
 {
 	uint64_t at = address & ~(uint64_t)(trap->page - 1);
 	uint64_t offset = region->offset + (at - region->address), from, length;
 	_Atomic unsigned char *state = &trap->states[offset / trap->page];
-	unsigned char was = atomic_load(state);
+	bool fine = true;
 
-	if (was != PAGE_ABSENT) {
+	if (atomic_load(state) != PAGE_ABSENT) {
+		turn_take(&trap->marking);
 		atomic_store(state, PAGE_WRITTEN);
-		mprotect((void *)(uintptr_t)at, trap->page, PROT_READ | PROT_WRITE);
-		return;
+		fine = !mprotect((void *)(uintptr_t)at, trap->page, PROT_READ | PROT_WRITE);
+		turn_give(&trap->marking);
+		return fine;
 	}
-	turn_take(trap);
+	turn_take(&trap->turn);
 	if (atomic_load(state) == PAGE_ABSENT) {
 		if (trap_fetch(trap, offset, &from, &length))
-			trap_allow(trap, region, from, length);
+			fine = trap_allow(trap, region, from, length);
 		else
-			place_forbid(at, trap->page);
+			fine = !place_forbid(trap->nothing, at, trap->page);
 	}
-	turn_give(trap);
+	turn_give(&trap->turn);
+	return fine;
+}
+
+/* Whose is it? NULL: none of @trap's. */
+static const struct uffd_region *trap_region(const struct trap *trap, uint64_t address)
+{
+	for (unsigned int i = 0; i < trap->count; i++)
+		if (address - trap->regions[i].address < trap->regions[i].length)
+			return trap->pid == getpid() ? &trap->regions[i] : NULL;
+	return NULL;
 }
 
 static void pass_on(int number, siginfo_t *info, void *context)
@@ -145,9 +162,13 @@ static void pass_on(int number, siginfo_t *info, void *context)
 		previous.sa_sigaction(number, info, context);
 	} else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
 		previous.sa_handler(number);
-	} else {
+	} else if (info->si_code > 0) {
 		/* What was done is done again when this returns, and ends the process. */
 		signal(SIGSEGV, SIG_DFL);
+	} else if (previous.sa_handler == SIG_DFL) {
+		/* Somebody has sent it. */
+		signal(SIGSEGV, SIG_DFL);
+		raise(SIGSEGV);
 	}
 }
 
@@ -157,15 +178,20 @@ static void on_segv(int number, siginfo_t *info, void *context)
 	const int code = errno;
 
 	for (unsigned int i = 0; i < TRAPS_MAX && info->si_code > 0; i++) {
-		struct trap *trap = atomic_load(&traps[i]);
+		const struct uffd_region *region;
+		struct trap *trap;
 
-		for (unsigned int j = 0; trap && j < trap->count; j++) {
-			if (address - trap->regions[j].address >= trap->regions[j].length)
-				continue;
-			trap_fault(trap, &trap->regions[j], address);
-			errno = code;
-			return;
-		}
+		atomic_fetch_add(&lookers[i], 1);
+		trap = atomic_load(&traps[i]);
+		region = trap ? trap_region(trap, address) : NULL;
+		atomic_fetch_sub(&lookers[i], 1);
+		if (!region)
+			continue;
+		/* Whose memory it is does not end it while he uses it. */
+		if (!trap_fault(trap, region, address))
+			raise(SIGBUS);
+		errno = code;
+		return;
 	}
 	pass_on(number, info, context);
 	errno = code;
@@ -175,11 +201,14 @@ static void on_segv(int number, siginfo_t *info, void *context)
 
 static int handler_set(void)
 {
-	/* Not blocked meanwhile: a thread that is waited for may fault as well. */
-	const struct sigaction ours = {
+	struct sigaction ours = {
 		.sa_sigaction = on_segv, .sa_flags = SA_SIGINFO | SA_RESTART | SA_NODEFER,
 	};
 
+	/* Another handler might touch the memory, and wait for the turn that this thread has. */
+	sigfillset(&ours.sa_mask);
+	sigdelset(&ours.sa_mask, SIGSEGV);
+	sigdelset(&ours.sa_mask, SIGBUS);
 	return opened++ ? 0 : sigaction(SIGSEGV, &ours, &previous);
 }
 
@@ -188,6 +217,7 @@ int trap_open(struct trap *trap, uint64_t size, struct error *error)
 	unsigned int i;
 	int code = 0;
 
+	trap->pid = getpid();
 	trap->pages = size / trap->page;
 	trap->states = calloc(trap->pages, sizeof(*trap->states));
 	if (!trap->states)
@@ -215,8 +245,12 @@ void trap_close(struct trap *trap)
 		return;
 	pthread_mutex_lock(&opening);
 	for (unsigned int i = 0; i < TRAPS_MAX; i++)
-		if (atomic_load(&traps[i]) == trap)
+		if (atomic_load(&traps[i]) == trap) {
 			atomic_store(&traps[i], NULL);
+			/* Faults of other memory look at this one; in a child they do not go on. */
+			while (trap->pid == getpid() && atomic_load(&lookers[i]))
+				sched_yield();
+		}
 	if (!--opened)
 		sigaction(SIGSEGV, &previous, NULL);
 	pthread_mutex_unlock(&opening);
@@ -229,7 +263,10 @@ unsigned int trap_take(struct trap *trap, unsigned int n, uint64_t *from, struct
 	const struct uffd_region *region = &trap->regions[n];
 	const uint64_t end = region->offset + region->length;
 	unsigned int used = 0;
+	sigset_t all, before;
 
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	for (; *from < end; *from += trap->page) {
 		_Atomic unsigned char *state = &trap->states[*from / trap->page];
 		const bool joins = used && list[used - 1].offset + list[used - 1].length == *from;
@@ -238,14 +275,17 @@ unsigned int trap_take(struct trap *trap, unsigned int n, uint64_t *from, struct
 			continue;
 		if (!joins && used == UFFD_EXTENTS_MAX)
 			break;
-		/* First clean: whoever writes before it is protected makes it written again. */
-		atomic_store(state, PAGE_CLEAN);
-		mprotect((void *)(uintptr_t)(region->address + (*from - region->offset)),
-			 trap->page, PROT_READ);
+		turn_take(&trap->marking);
+		/* What stays writable stays written, and is told again. */
+		if (!mprotect((void *)(uintptr_t)(region->address + (*from - region->offset)),
+			      trap->page, PROT_READ))
+			atomic_store(state, PAGE_CLEAN);
+		turn_give(&trap->marking);
 		if (joins)
 			list[used - 1].length += trap->page;
 		else
 			list[used++] = (struct uffd_extent) { *from, trap->page };
 	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return used;
 }

@@ -5,13 +5,14 @@
  *
  * One handler for the process; a SIGSEGV that is none of ours goes to the one that was there
  * before. System calls cannot use memory that was not touched before: they get EFAULT, not a
- * signal.
+ * signal. While a page comes, its thread takes no other signal: their handlers may touch the memory, too.
  */
 #ifndef R3MAP_UFFD_SIGNALS_H
 #define R3MAP_UFFD_SIGNALS_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "uffd/message.h"
 
@@ -22,10 +23,13 @@ struct trap {
 	uint32_t page;			/* bytes */
 	int socket;			/* to the handler, for FETCH alone */
 	bool watch;			/* tell what is written */
+	int nothing;			/* of place_nothing(), the client's */
 
 	/* The trap's. */
 	_Atomic unsigned char *states;	/* of each page of the backend: enum in signals.c */
 	uint64_t pages;
+	pid_t pid;			/* whose memory it is: a child has none of it */
+	_Atomic int marking;		/* a futex: a page is written if, and only if, it may be written to */
 	_Atomic int turn;		/* a futex: guards socket and what is below */
 	struct uffd_message message;
 	char buf[UFFD_MESSAGE_MAX];
