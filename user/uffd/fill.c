@@ -106,20 +106,17 @@ static int fill_give(struct fill *fill, const void *bytes)
 	return uffd_copy(filler->uffd, fill->address, bytes, fill->length, page, false);
 }
 
-/* These bytes cannot be had. */
-static void fill_refuse(struct fill *fill, int code)
+/* These bytes, at @address in the client, cannot be had. */
+static void refuse(struct filler *filler, uint64_t address, uint64_t offset, uint64_t length, int code)
 {
-	struct filler *filler = fill->filler;
-
 	if (filler->uffd < 0)
 		return;
-	log_warn("%" PRIu64 " bytes at %" PRIu64 " cannot be had: %s", fill->length, fill->offset,
-		 strerror(-code));
+	log_warn("%" PRIu64 " bytes at %" PRIu64 " cannot be had: %s", length, offset, strerror(-code));
 	if (improved(filler, IMPROVE_POISON))
-		given(filler, uffd_poison(filler->uffd, fill->address, fill->length,
-					  filler->settings->page, filler->protect));
+		given(filler, uffd_poison(filler->uffd, address, length, filler->settings->page,
+					  filler->protect));
 	else
-		filler->owner->failed(filler->owner, fill->offset, fill->length, code);
+		filler->owner->failed(filler->owner, offset, length, code);
 }
 
 /* --- one fill ----------------------------------------------------------------------------- */
@@ -199,19 +196,11 @@ static void fill_failed(struct fill *fill, int error)
 		}
 		return;
 	}
-	fill_refuse(fill, error);
+	refuse(filler, fill->address, fill->offset, fill->length, error);
 	if (fetched) {
 		filler->fetching = UINT64_MAX;
 		filler->owner->fetched(filler->owner, fill->offset, fill->length, error);
 	}
-}
-
-static void fill_uncount(struct fill *fill)
-{
-	if (fill->demand)
-		fill->filler->demands--;
-	else
-		fill->filler->populating--;
 }
 
 static void fill_end(struct fill *fill, const char *bytes, int error)
@@ -220,8 +209,11 @@ static void fill_end(struct fill *fill, const char *bytes, int error)
 	const uint64_t offset = fill->offset, length = fill->length;
 
 	loop_timer_cancel(filler->loop, &fill->timer);
-	if (!fill->given_up)
-		fill_uncount(fill);
+	/* What is late in the background counts: a backend that hangs is not given more and more. */
+	if (!fill->demand)
+		filler->populating--;
+	else if (!fill->given_up)
+		filler->demands--;
 	if (!fill->given_up || filler->shared)
 		bits_clear(&filler->busy, offset, offset + length);
 	if (!fill->given_up && !filler->is_gone && error != -ECANCELED) {
@@ -271,14 +263,15 @@ static void fill_late(struct loop_timer *timer)
 	const uint64_t page = filler->settings->page;
 
 	fill->given_up = true;
-	fill_uncount(fill);
+	if (fill->demand)
+		filler->demands--;
 	if (!filler->shared)
 		bits_clear(&filler->busy, fill->offset, fill->offset + fill->length);
 	if (!filler->shared && fill->length > page) {
 		bits_set(&filler->single, fill->offset, fill->offset + fill->length);
 		given(filler, uffd_wake(filler->uffd, fill->address, fill->length));
 	} else {
-		fill_refuse(fill, -ETIMEDOUT);
+		refuse(filler, fill->address, fill->offset, fill->length, -ETIMEDOUT);
 	}
 	if (fill_has(fill, filler->fetching)) {
 		const uint64_t offset = filler->fetching & ~(page - 1);
@@ -404,17 +397,38 @@ static void follow(struct filler *filler, uint64_t from, uint64_t to)
 	filler->missed = to;
 }
 
+/* Is what is on its way here for this page of shared memory no longer waited for? */
+static bool is_late(const struct filler *filler, uint64_t offset)
+{
+	const struct fill *fill;
+
+	for (fill = filler->shared ? filler->under_way : NULL; fill; fill = fill->next)
+		if (fill->given_up && fill_has(fill, offset))
+			return true;
+	return false;
+}
+
 static void demand(struct filler *filler, const struct uffd_region *region, uint64_t offset)
 {
 	const uint64_t page = filler->settings->page, start = offset & ~(page - 1);
 	uint64_t from, to;
 
-	/* Whoever waits is woken when that comes. */
-	if (bits_has(&filler->busy, start))
+	/* Whoever waits is woken when that comes, if it still is to be given. */
+	if (bits_has(&filler->busy, start) && !is_late(filler, start))
 		return;
+	if (bits_has(&filler->busy, start)) {
+		refuse(filler, region->address + (start - region->offset), start, page, -ETIMEDOUT);
+		if (filler->uffd < 0) {
+			filler->fetching = UINT64_MAX;
+			filler->owner->fetched(filler->owner, start, page, -ETIMEDOUT);
+		}
+		return;
+	}
 	if (bits_has(&filler->filled, start)) {
 		/*
-		 * Filled by the background and not mapped; or the client has given it back since.
+		 * The event is older than the fill; or the page is mapped no longer: the client has given it
+		 * back, or the kernel has taken it. It may have been written before: it is not protected,
+		 * which means just that, and the file has what was written.
 		 */
 		if (filler->uffd < 0) {
 			filler->fetching = UINT64_MAX;
@@ -424,7 +438,7 @@ static void demand(struct filler *filler, const struct uffd_region *region, uint
 		if (filler->shared &&
 		    given(filler,
 			  uffd_continue(filler->uffd, region->address + (start - region->offset),
-					page, page, filler->protect)))
+					page, page, false)))
 			return;
 		fill_start(filler, region, start, start + page, true);
 		return;
@@ -497,9 +511,17 @@ static unsigned int faults_read(struct filler *filler)
 		return 0;
 	}
 	filler->waiting_used = 0;
-	for (unsigned int i = 0; i < (size_t)got / sizeof(events[0]); i++)
-		if (events[i].event == UFFD_EVENT_PAGEFAULT)
+	for (unsigned int i = 0; i < (size_t)got / sizeof(events[0]); i++) {
+		if (events[i].event == UFFD_EVENT_PAGEFAULT) {
 			filler->waiting[filler->waiting_used++] = events[i].arg.pagefault.address;
+			continue;
+		}
+		/* A client that has agreed on others than it should: of a fork, a descriptor comes. */
+		if (events[i].event == UFFD_EVENT_FORK)
+			close((int)events[i].arg.fork.ufd);
+		log_warn("a client is let go: its userfaultfd tells of more than faults");
+		filler_gone(filler);
+	}
 	return filler->waiting_used;
 }
 
@@ -508,7 +530,11 @@ static void faults_ready(struct loop_source *source, uint32_t ready)
 	struct filler *filler = (struct filler *)((char *)source - offsetof(struct filler, events));
 	unsigned int rounds = improved(filler, IMPROVE_EVENTS) ? ROUNDS : 1;
 
-	(void)ready;
+	/* The flag is the client's as well: without it, a read would wait. */
+	if (ready & EPOLLERR) {
+		log_warn("a client is let go: its userfaultfd is no longer O_NONBLOCK");
+		filler_gone(filler);
+	}
 	while (rounds-- && !filler->is_gone && faults_read(filler)) {
 		if (!waiting_begin(filler)) {
 			faults_pause(filler);
