@@ -47,9 +47,21 @@ static void push_wait(struct pusher *pusher)
 		loop_timer_set(pusher->loop, &pusher->late, loop_now() + pusher->timeout);
 }
 
+/* A backend that could not flush may have thrown away what was written. */
 static void flush_done(struct backend_io *io, int error)
 {
-	push_over(io->owner, error);
+	struct pusher *pusher = io->owner;
+	const uint64_t size = pusher->dirty.size;
+	bool written;
+
+	for (uint64_t from = 0, run; from < size; from += run) {
+		run = bits_run(&pusher->unflushed, from, size, &written);
+		if (written && error)
+			bits_set(&pusher->dirty, from, from + run);
+		if (written)
+			bits_clear(&pusher->unflushed, from, from + run);
+	}
+	push_over(pusher, error);
 }
 
 static void push_done(struct backend_io *io, int error)
@@ -61,6 +73,8 @@ static void push_done(struct backend_io *io, int error)
 		bits_set(&pusher->dirty, one->from, one->to);
 		if (!pusher->code)
 			pusher->code = error;
+	} else {
+		bits_set(&pusher->unflushed, one->from, one->to);
 	}
 	one->next = pusher->free;
 	pusher->free = one;
@@ -188,9 +202,11 @@ void push_sync(struct pusher *pusher)
 int pusher_open(struct pusher *pusher, struct error *error)
 {
 	const uint32_t most = pusher->backend->info.max_io;
-	int code = bits_new(&pusher->dirty, uffd_round(pusher->backend->info.size, pusher->page),
-			    pusher->page, error);
+	const uint64_t size = uffd_round(pusher->backend->info.size, pusher->page);
+	int code = bits_new(&pusher->dirty, size, pusher->page, error);
 
+	if (!code)
+		code = bits_new(&pusher->unflushed, size, pusher->page, error);
 	if (code)
 		return code;
 	pusher->late.fire = push_late;
@@ -212,4 +228,5 @@ void pusher_close(struct pusher *pusher)
 		loop_timer_cancel(pusher->loop, &pusher->late);
 	free(pusher->ios);
 	bits_free(&pusher->dirty);
+	bits_free(&pusher->unflushed);
 }

@@ -29,6 +29,7 @@ struct pusher {
 
 	/* The pusher's. */
 	struct bits dirty;
+	struct bits unflushed;		/* written, and dirty again should the flush fail */
 	struct push_io *ios, *free;
 	uint32_t most;			/* bytes of one write */
 	unsigned int under_way;
