@@ -29,8 +29,8 @@ def register(regions, mode=1, count=None):
     return packet(REGISTER, body + b"".join(struct.pack(">QQQ", *r) for r in regions))
 
 
-def memory(size, seals=SEALS):
-    fd = os.memfd_create("memory", os.MFD_ALLOW_SEALING)
+def memory(size, seals=SEALS, huge=False):
+    fd = os.memfd_create("memory", os.MFD_ALLOW_SEALING | (os.MFD_HUGETLB if huge else 0))
     os.ftruncate(fd, size)
     if seals:
         fcntl.fcntl(fd, F_ADD_SEALS, seals)
@@ -97,6 +97,10 @@ def ways(size):
     yield "wrapping", register([((1 << 64) - 4096, 8192, 0)]), (null,)
     yield "no memory", register(page, mode=2), (null, pair[0].fileno())
     yield "memory that is not sealed", register(page, mode=2), (memory(size, 0), pair[0].fileno())
+    try:
+        yield "memory of huge pages", register(page, mode=2), (memory(size, huge=True), pair[0].fileno())
+    except OSError:
+        pass  # this kernel has none
     yield "memory that is too small", register(page, mode=2), (memory(4096), pair[0].fileno())
     yield "no socket to ask by", register(page, mode=2), (good, null)
     yield "a stream to ask by", register(page, mode=2), (good, stream[0].fileno())

@@ -13,7 +13,7 @@
 requires_program python3
 requires_uffd events
 here=$(dirname "$(realpath "$0")")
-head -c 1M /dev/urandom >"$TEST_DIR/image"
+head -c 2M /dev/urandom >"$TEST_DIR/image"
 
 fds() { find "/proc/$HANDLER/fd" -mindepth 1 | wc -l; }
 fds_are() { [ "$(fds)" = "$1" ]; }
@@ -24,7 +24,7 @@ hostile()
 	local before
 	handler "$1" "file:$TEST_DIR/image" --improve "$1"
 	before=$(fds)
-	python3 "$here/hostile.py" client "$TEST_DIR/$1" 1048576 >"$TEST_DIR/said" || return
+	python3 "$here/hostile.py" client "$TEST_DIR/$1" 2097152 >"$TEST_DIR/said" || return
 	[ ! -s "$TEST_DIR/said" ] || { sed 's/^/# /' "$TEST_DIR/said"; return 1; }
 	wait_until 30 "all clients are gone" fds_are "$before"
 }

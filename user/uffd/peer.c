@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -19,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define LOG_PREFIX "uffd: "
@@ -152,15 +154,19 @@ static bool is_userfaultfd(int fd)
 	return length == sizeof(kind) - 1 && !memcmp(target, kind, sizeof(kind) - 1);
 }
 
-/* Of the right size for ever: memory that ends early would kill who touches it. */
+/*
+ * Of the right size for ever, and of plain pages: memory that ends early would kill who touches it, and so would
+ * huge pages of which none is free.
+ */
 static bool is_memory(int fd, uint64_t size)
 {
 	const int want = F_SEAL_SHRINK | F_SEAL_GROW;
 	int seals = fcntl(fd, F_GET_SEALS);
+	struct statfs system;
 	struct stat status;
 
-	return seals >= 0 && (seals & want) == want && !fstat(fd, &status) &&
-	       (uint64_t)status.st_size == size;
+	return seals >= 0 && (seals & want) == want && !fstatfs(fd, &system) &&
+	       system.f_type == TMPFS_MAGIC && !fstat(fd, &status) && (uint64_t)status.st_size == size;
 }
 
 static bool is_socket(int fd)
