@@ -40,19 +40,22 @@ killed()
 ended() { handler_end "$1"; }
 stopped() { process_stop "$1"; }
 
-# hangs NAME LIST: the handler lives, but its backend does not answer; what can be had is there
+# hangs NAME LIST [OPTION...]: the handler lives, but its backend does not answer; what can be had is there
 hangs()
 {
-	handler "$1" "$backend" --improve "$2" --timeout 1s
-	client "$TEST_DIR/$1" timeout=60s
-	ask "$first" get 0 0 && ask bus get 0 524288 && ask bus get 0 786432 && ask "$first" get 0 0 && ask ok close
+	local name=$1 list=$2
+	shift 2
+	handler "$name" "$backend" --improve "$list" --timeout 1s
+	client "$TEST_DIR/$name" timeout=3600s "$@"
+	ask "$first" get 0 0 && ask bus get 0 524288 && ask bus get 0 528384 && ask bus get 0 786432 &&
+		ask "$first" get 0 0 && ask ok close
 }
 
 # cancelled: a command whose memory never comes ends by a signal, and leaves nothing
 cancelled()
 {
 	local status=0 pid
-	handler cancel "$backend" --improve none --timeout 1h
+	handler cancel "$backend" --improve none --timeout 60min
 	r3map uffd map --socket "$TEST_DIR/cancel" --run "exec cat >'$TEST_DIR/out'" &
 	pid=$!
 	cleanup_fn client_end $pid
@@ -64,9 +67,32 @@ cancelled()
 	[ $status != 0 ]
 }
 
+# holes: a process can have 65530 mappings
+holes()
+{
+	handler holes mem:300M --improve none
+	client "$TEST_DIR/holes" timeout=2s
+	ask ok sparse 0 && killed $HANDLER && ask ok lost && ask bus get 0 4096 && ask bus get 0 314568704
+}
+
+# second: its backend hangs, and so would it
+second()
+{
+	handler second "$backend" --improve none --timeout 60min
+	client "$TEST_DIR/second" timeout=3600s
+	ask ok start 0 524288 && wait_until 20 "the backend is asked" logged second "client 0 has" || return
+	kill "$HANDLER"
+	wait_until 20 "it ends" test ! -S "$TEST_DIR/second"
+	kill "$HANDLER"
+	wait "$HANDLER" || :
+	ask ok lost && ask bus end
+}
+
+logged() { grep -q "$2" "$TEST_DIR/$1.log"; }
+
 poison=none
 if uffd_why poison >/dev/null; then poison=poison; fi
-ktap_plan 9
+ktap_plan 13
 ktap_test "killed" dies killed none killed
 ktap_test "killed, with POISON" dies poison $poison killed
 ktap_test "ended" dies ended none ended
@@ -76,8 +102,16 @@ if uffd_why minor >/dev/null; then
 else
 	ktap_skip "killed, shared memory" "this kernel has no minor"
 fi
+if uffd_why dirty >/dev/null; then
+	ktap_test "killed, memory that is watched, without POISON" dies watched minor,dirty killed
+else
+	ktap_skip "killed, memory that is watched, without POISON" "this kernel has no dirty"
+fi
 ktap_test "killed, by SIGSEGV" dies signals none killed signals
 ktap_test "the backend hangs" hangs hangs none
 ktap_test "the backend hangs, several at a time" hangs hangs-around events,in-flight,around
+ktap_test "the backend hangs, by SIGSEGV" hangs hangs-signals around signals
 ktap_test "cancelled" cancelled
+ktap_test "killed, with more holes than there are mappings" holes
+ktap_test "a handler that cannot end is ended by a second signal" second
 ktap_status

@@ -55,6 +55,30 @@ given_back()
 		ask 11 get 0 12288 && ask ok close && same
 }
 
+# taken: what was written, and then taken by the kernel and asked for again, is still written
+taken()
+{
+	handler taken "file:$TEST_DIR/image" --improve minor,dirty,around
+	client "$TEST_DIR/taken"
+	put 16384 12 && ask ok forget 0 16384 4096 && ask 12 get 0 16384 && ask ok sync && same || return
+	# and what was not asked for again
+	put 24576 13 && ask ok forget 0 24576 4096 && ask ok sync && same && ask ok close
+}
+
+# unflushed: a backend that cannot flush has lost what was written, as a disk does; it gets it again
+unflushed()
+{
+	local told="what was written is not at the backend: fault:op=flush,file=$TEST_DIR/broken:file:$TEST_DIR/image: Input/output error"
+	handler unflushed "fault:op=flush,file=$TEST_DIR/broken:file:$TEST_DIR/image" --improve minor,dirty
+	client "$TEST_DIR/unflushed"
+	cp "$TEST_DIR/image" "$TEST_DIR/before"
+	touch "$TEST_DIR/broken"
+	put 50000 14 && ask "$told" sync || return
+	rm "$TEST_DIR/broken"
+	dd if="$TEST_DIR/before" of="$TEST_DIR/image" conv=notrunc status=none
+	ask ok sync && same && ask ok close
+}
+
 # failing: what cannot be written is kept
 failing()
 {
@@ -99,7 +123,7 @@ filter()
 		cmp "$TEST_DIR/image" <(tr '[:lower:]' '[:upper:]' <"$TEST_DIR/original")
 }
 
-ktap_plan 9
+ktap_plan 11
 ktap_test "written and pushed" pushes pushes
 ktap_test "by SIGSEGV" pushes signals signals
 ktap_test "only what was written" sent
@@ -108,7 +132,9 @@ if uffd_why poison >/dev/null; then
 else
 	ktap_skip "not what is not there" "this kernel has no poison"
 fi
+ktap_test "what the kernel takes stays written" taken
 ktap_test "what fails is kept" failing
+ktap_test "a flush that fails" unflushed
 ktap_test "a backend that hangs" hanging
 ktap_test "not without dirty" private minor,around
 ktap_test "not private memory" private around

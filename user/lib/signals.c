@@ -15,22 +15,41 @@
 
 #define FORCE_WITHIN	5000000000ULL	/* ns between two signals that mean force */
 
-int signals_watch(struct loop *loop, struct loop_source *source, struct error *error)
+static void watched(sigset_t *set)
 {
 	struct sigaction hangup;
+
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	if (!sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN)
+		sigaddset(set, SIGHUP);
+}
+
+int signals_watch(struct loop *loop, struct loop_source *source, struct error *error)
+{
 	sigset_t set;
 	int code;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	if (!sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN)
-		sigaddset(&set, SIGHUP);
+	watched(&set);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	source->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	code = source->fd < 0 ? -errno : loop_add(loop, source, EPOLLIN);
 	return code ? error_set(error, code, "cannot wait for signals: %s", strerror(-code)) : 0;
+}
+
+void signals_unwatch(struct loop *loop, struct loop_source *source)
+{
+	sigset_t set;
+
+	if (source->added)
+		loop_remove(loop, source);
+	if (source->fd >= 0)
+		close(source->fd);
+	source->fd = -1;
+	watched(&set);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
 bool signals_take(const struct loop_source *source, struct signalfd_siginfo *info,

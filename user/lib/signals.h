@@ -20,6 +20,11 @@ struct loop_source;
  * that is not -1, is the caller's to close either way.
  */
 int signals_watch(struct loop *loop, struct loop_source *source, struct error *error);
+/*
+ * The end of that: from now on such a signal ends the process at once, for who tidies up may wait for what never
+ * comes. In the thread that has watched; @source->fd may be -1.
+ */
+void signals_unwatch(struct loop *loop, struct loop_source *source);
 
 /*
  * Takes the next one from @source. False: there is none. *@again: it is the second within some

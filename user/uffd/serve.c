@@ -62,7 +62,9 @@ static void reap_fire(struct loop_timer *timer)
 	struct serve *serve = (struct serve *)((char *)timer - offsetof(struct serve, reap));
 
 	peers_reap(serve);
-	if (serve->used)
+	if (!serve->listener.added && loop_add(serve->loop, &serve->listener, EPOLLIN))
+		log_error("cannot accept clients: out of memory");
+	if (serve->used || !serve->listener.added)
 		loop_timer_set(serve->loop, &serve->reap, loop_now() + REAP_NS);
 }
 
@@ -96,8 +98,14 @@ static void listener_ready(struct loop_source *source, uint32_t events)
 	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)events;
-	if (fd >= 0)
+	if (fd >= 0) {
 		client_take(serve, fd);
+	} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+		/* He stays in the queue until others are gone. */
+		log_warn("cannot accept a client: %s", strerror(errno));
+		loop_remove(serve->loop, &serve->listener);
+		loop_timer_set(serve->loop, &serve->reap, loop_now() + REAP_NS);
+	}
 }
 
 static void serve_signal(struct loop_source *source, uint32_t events)
@@ -108,9 +116,6 @@ static void serve_signal(struct loop_source *source, uint32_t events)
 	(void)events;
 	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	/* A backend may hang: the second signal does not wait for it. */
-	if (serve->ended)
-		_exit(1);
 	serve->ended = true;
 }
 
@@ -134,6 +139,8 @@ static int serve_context(struct serve *serve, const struct uffd_serve_options *o
 	settings->chunk = settings->page;
 	if (settings->improve & IMPROVE_AROUND && options->around > settings->chunk)
 		settings->chunk = options->around;
+	if (!backend->info.size)
+		return error_set(error, -EINVAL, "%s is empty: there is nothing to map", backend->name);
 	if (settings->chunk & (settings->chunk - 1))
 		return error_set(error, -EINVAL, "--around has to be a power of two");
 	if (backend->info.block_min > settings->page || backend->info.size > UFFD_ADDRESS_MAX)
@@ -190,6 +197,9 @@ static void serve_down(struct serve *serve)
 			unlink(serve->path);
 		free(serve->path);
 	}
+	/* A backend may hang. */
+	if (serve->loop)
+		signals_unwatch(serve->loop, &serve->signals);
 	while (serve->used)
 		uffd_peer_stop(serve->peers[--serve->used]);
 	if (serve->context.backend)
@@ -197,10 +207,6 @@ static void serve_down(struct serve *serve)
 	if (!serve->loop)
 		return;
 	loop_timer_cancel(serve->loop, &serve->reap);
-	if (serve->signals.added)
-		loop_remove(serve->loop, &serve->signals);
-	if (serve->signals.fd >= 0)
-		close(serve->signals.fd);
 	loop_free(serve->loop);
 }
 
