@@ -21,8 +21,8 @@ struct loop_source;
  */
 int signals_watch(struct loop *loop, struct loop_source *source, struct error *error);
 /*
- * The end of that: from now on such a signal ends the process at once, for who tidies up may wait for what never
- * comes. In the thread that has watched; @source->fd may be -1.
+ * The end of that: from now on such a signal ends the process at once, for who tidies up may wait
+ * for what never comes. In the thread that has watched; @source->fd may be -1.
  */
 void signals_unwatch(struct loop *loop, struct loop_source *source);
 

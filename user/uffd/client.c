@@ -199,7 +199,7 @@ static int trap_make(struct uffd_client *client, struct error *error)
 
 /* --- the watcher -------------------------------------------------------------------------- */
 
-/* Absent ones are poisoned. False: that is not to be had. What the program has unmapped is its own. */
+/* Poisons absent ones. False: that is not to be had. What the program has unmapped is its own. */
 static bool pages_poison(struct uffd_client *client, uint64_t address, uint64_t length)
 {
 	int code;
@@ -250,9 +250,9 @@ static bool page_is_here(struct pagemap *map, uint64_t address)
 
 /*
  * What of a region is not here raises SIGBUS. POISON passes over what is there; without it, the
- * kernel is asked which pages the process has: present, or swapped out. Of shared memory it says the
- * latter of none but absent pages that are write-protected. Where holes are so many that the process
- * would have too many mappings, all of the region raises SIGBUS: nobody waits for ever.
+ * kernel is asked which pages the process has: present, or swapped out. Of shared memory it says
+ * the latter of none but absent pages that are write-protected. Where holes are so many that the
+ * process would have too many mappings, all of the region raises SIGBUS: nobody waits for ever.
  */
 static void region_forbid(struct uffd_client *client, const struct uffd_region *region)
 {
@@ -311,7 +311,8 @@ static bool range_failed(struct uffd_client *client, uint64_t offset, uint64_t l
 		if (offset - region->offset < region->length &&
 		    length <= region->length - (offset - region->offset) &&
 		    !((offset | length) & (client->hello.page - 1)))
-			fine = pages_forbid(client, region->address + (offset - region->offset), length);
+			fine = pages_forbid(client, region->address + (offset - region->offset),
+					    length);
 	}
 	return fine;
 }

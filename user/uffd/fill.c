@@ -107,11 +107,13 @@ static int fill_give(struct fill *fill, const void *bytes)
 }
 
 /* These bytes, at @address in the client, cannot be had. */
-static void refuse(struct filler *filler, uint64_t address, uint64_t offset, uint64_t length, int code)
+static void refuse(struct filler *filler, uint64_t address, uint64_t offset, uint64_t length,
+		   int code)
 {
 	if (filler->uffd < 0)
 		return;
-	log_warn("%" PRIu64 " bytes at %" PRIu64 " cannot be had: %s", length, offset, strerror(-code));
+	log_warn("%" PRIu64 " bytes at %" PRIu64 " cannot be had: %s", length, offset,
+		 strerror(-code));
 	if (improved(filler, IMPROVE_POISON))
 		given(filler, uffd_poison(filler->uffd, address, length, filler->settings->page,
 					  filler->protect));
@@ -209,7 +211,7 @@ static void fill_end(struct fill *fill, const char *bytes, int error)
 	const uint64_t offset = fill->offset, length = fill->length;
 
 	loop_timer_cancel(filler->loop, &fill->timer);
-	/* What is late in the background counts: a backend that hangs is not given more and more. */
+	/* In the background, late ones count: a backend that hangs is not given more and more. */
 	if (!fill->demand)
 		filler->populating--;
 	else if (!fill->given_up)
@@ -426,9 +428,9 @@ static void demand(struct filler *filler, const struct uffd_region *region, uint
 	}
 	if (bits_has(&filler->filled, start)) {
 		/*
-		 * The event is older than the fill; or the page is mapped no longer: the client has given it
-		 * back, or the kernel has taken it. It may have been written before: it is not protected,
-		 * which means just that, and the file has what was written.
+		 * The event is older than the fill; or the page is mapped no longer: the client has
+		 * given it back, or the kernel has taken it. It may have been written before: it is
+		 * not protected, which means just that, and the file has what was written.
 		 */
 		if (filler->uffd < 0) {
 			filler->fetching = UINT64_MAX;
@@ -516,7 +518,7 @@ static unsigned int faults_read(struct filler *filler)
 			filler->waiting[filler->waiting_used++] = events[i].arg.pagefault.address;
 			continue;
 		}
-		/* A client that has agreed on others than it should: of a fork, a descriptor comes. */
+		/* It has agreed on more than it should: of a fork, a descriptor comes. */
 		if (events[i].event == UFFD_EVENT_FORK)
 			close((int)events[i].arg.fork.ufd);
 		log_warn("a client is let go: its userfaultfd tells of more than faults");

@@ -95,9 +95,9 @@ uint64_t uffd_huge(uint64_t *free);
 
 /*
  * Each of these works on a range of whole pages of the process that the descriptor is of, goes on
- * after pages that are there already, or no longer registered, and wakes who waits in the range. 0,
- * or a negative errno: -ENOENT: some are not registered, all others are done; -ESRCH: the process is
- * gone. @wp: what is new is write-protected.
+ * after pages that are there already, or no longer registered, and wakes who waits in the range. 0
+ * or a negative errno: -ENOENT: some are not registered, all others are done; -ESRCH: the process
+ * is gone. @wp: what is new is write-protected.
  */
 int uffd_copy(int uffd, uint64_t to, const void *from, uint64_t length, uint64_t page, bool wp);
 int uffd_zero(int uffd, uint64_t at, uint64_t length, uint64_t page);

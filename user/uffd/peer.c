@@ -155,8 +155,8 @@ static bool is_userfaultfd(int fd)
 }
 
 /*
- * Of the right size for ever, and of plain pages: memory that ends early would kill who touches it, and so would
- * huge pages of which none is free.
+ * Of the right size for ever, and of plain pages: memory that ends early would kill who touches it,
+ * and so would huge pages of which none is free.
  */
 static bool is_memory(int fd, uint64_t size)
 {
@@ -166,7 +166,8 @@ static bool is_memory(int fd, uint64_t size)
 	struct stat status;
 
 	return seals >= 0 && (seals & want) == want && !fstatfs(fd, &system) &&
-	       system.f_type == TMPFS_MAGIC && !fstat(fd, &status) && (uint64_t)status.st_size == size;
+	       system.f_type == TMPFS_MAGIC && !fstat(fd, &status) &&
+	       (uint64_t)status.st_size == size;
 }
 
 static bool is_socket(int fd)

@@ -32,11 +32,11 @@ int place_nothing(struct error *error)
 }
 
 /*
- * Whoever looks behind a file's end gets SIGBUS. Each page shows another part of what is not there, in order, so that
- * neighbours become one mapping: a process can have 65530 of them.
+ * Whoever looks behind a file's end gets SIGBUS. Each page shows another part of what is not there,
+ * in order, so that neighbours become one mapping: a process can have 65530 of them.
  */
 int place_forbid(int nothing, uint64_t address, uint64_t length)
 {
-	return mmap((void *)(uintptr_t)address, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-		    nothing, (off_t)address) == MAP_FAILED ? -errno : 0;
+	return mmap((void *)(uintptr_t)address, length, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_FIXED, nothing, (off_t)address) == MAP_FAILED ? -errno : 0;
 }

@@ -140,7 +140,8 @@ static int serve_context(struct serve *serve, const struct uffd_serve_options *o
 	if (settings->improve & IMPROVE_AROUND && options->around > settings->chunk)
 		settings->chunk = options->around;
 	if (!backend->info.size)
-		return error_set(error, -EINVAL, "%s is empty: there is nothing to map", backend->name);
+		return error_set(error, -EINVAL, "%s is empty: there is nothing to map",
+				 backend->name);
 	if (settings->chunk & (settings->chunk - 1))
 		return error_set(error, -EINVAL, "--around has to be a power of two");
 	if (backend->info.block_min > settings->page || backend->info.size > UFFD_ADDRESS_MAX)

@@ -34,7 +34,7 @@ enum page_state {
 };
 
 static _Atomic(struct trap *) traps[TRAPS_MAX];
-static _Atomic unsigned int lookers[TRAPS_MAX];	/* signal handlers that look at one, by chance perhaps */
+static _Atomic unsigned int lookers[TRAPS_MAX];	/* handlers that look at one, by chance perhaps */
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 static struct sigaction previous;	/* guarded by it; constant while there are traps */
 static unsigned int opened;		/* guarded by it */
@@ -113,7 +113,8 @@ static bool trap_allow(struct trap *trap, const struct uffd_region *region, uint
 			run += trap->page;
 		if (!absent)
 			continue;
-		if (mprotect((void *)(uintptr_t)(region->address + (from - region->offset)), run, prot))
+		if (mprotect((void *)(uintptr_t)(region->address + (from - region->offset)), run,
+			     prot))
 			return false;
 		for (uint64_t at = from; at < from + run; at += trap->page)
 			atomic_store(&trap->states[at / trap->page], PAGE_CLEAN);

@@ -5,7 +5,7 @@
  *
  * One handler for the process; a SIGSEGV that is none of ours goes to the one that was there
  * before. System calls cannot use memory that was not touched before: they get EFAULT, not a
- * signal. While a page comes, its thread takes no other signal: their handlers may touch the memory, too.
+ * signal. While a page comes, its thread takes no other signal: handlers may touch the memory, too.
  */
 #ifndef R3MAP_UFFD_SIGNALS_H
 #define R3MAP_UFFD_SIGNALS_H
@@ -29,7 +29,7 @@ struct trap {
 	_Atomic unsigned char *states;	/* of each page of the backend: enum in signals.c */
 	uint64_t pages;
 	pid_t pid;			/* whose memory it is: a child has none of it */
-	_Atomic int marking;		/* a futex: a page is written if, and only if, it may be written to */
+	_Atomic int marking;		/* a futex: PAGE_WRITTEN if, and only if, writable */
 	_Atomic int turn;		/* a futex: guards socket and what is below */
 	struct uffd_message message;
 	char buf[UFFD_MESSAGE_MAX];
