@@ -12,6 +12,7 @@
 #include "managed.h"
 #include "queue.h"
 #include "request.h"
+#include "throttle.h"
 
 static blk_status_t bio_check(const struct bio *bio)
 {
@@ -42,21 +43,35 @@ static void bio_refuse(struct r3map_queue *queue, struct bio *bio, blk_status_t 
 	bio_endio(bio);
 }
 
+static struct r3map_queue *bio_queue(struct r3map_device *dev)
+{
+	return &dev->queues[raw_smp_processor_id() % dev->params.queues];
+}
+
 void r3map_bio_submit(struct bio *bio)
 {
 	struct r3map_device *dev = bio->bi_bdev->bd_disk->private_data;
-	struct r3map_queue *queue = &dev->queues[raw_smp_processor_id() % dev->params.queues];
-	struct r3map_request *request;
 	blk_status_t status;
 
 	bio = bio_split_to_limits(bio);
 	if (!bio)
 		return;
 	status = bio_check(bio);
-	if (unlikely(status)) {
-		bio_refuse(queue, bio, status);
-		return;
-	}
+	if (unlikely(status))
+		bio_refuse(bio_queue(dev), bio, status);
+	else if (r3map_throttle_enter(&dev->throttle, bio, &status))
+		r3map_bio_admit(bio);
+	else if (status)
+		bio_refuse(bio_queue(dev), bio, status);
+}
+
+void r3map_bio_admit(struct bio *bio)
+{
+	struct r3map_device *dev = bio->bi_bdev->bd_disk->private_data;
+	struct r3map_queue *queue = bio_queue(dev);
+	struct r3map_request *request;
+	blk_status_t status;
+
 	if (!r3map_hold_enter(&dev->held, bio, &status)) {
 		if (status)
 			bio_refuse(queue, bio, status);

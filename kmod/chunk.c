@@ -406,6 +406,30 @@ int r3map_chunks_drop(struct r3map_chunks *chunks, const struct r3map_extent *ex
 	return err;
 }
 
+int r3map_chunks_drop_bits(struct r3map_chunks *chunks, unsigned long first,
+			   const unsigned long *bits, unsigned long words,
+			   struct netlink_ext_ack *extack)
+{
+	unsigned long *local = chunks->local + BIT_WORD(first);
+	const unsigned long *busy = chunks->busy + BIT_WORD(first);
+	unsigned long i, claimed = 0;
+
+	spin_lock(&chunks->lock);
+	for (i = 0; i < words; i++)
+		claimed |= bits[i] & busy[i];
+	for (i = 0; !claimed && i < words; i++) {
+		if (!(local[i] & bits[i]))
+			continue;
+		chunks->nr_local -= hweight_long(local[i] & bits[i]);
+		local[i] &= ~bits[i];
+	}
+	spin_unlock(&chunks->lock);
+	if (!claimed)
+		return 0;
+	NL_SET_ERR_MSG(extack, "some of what BITMAP says is claimed");
+	return -EBUSY;
+}
+
 /* One bounded piece of r3map_chunks_abandon(): from @first on; where it stopped. */
 static unsigned long chunks_abandon_some(struct r3map_chunks *chunks, unsigned long first,
 					 struct list_head *woken)

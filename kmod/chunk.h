@@ -138,6 +138,13 @@ int r3map_chunks_done(struct r3map_chunks *chunks, const struct r3map_extent *ex
  */
 int r3map_chunks_drop(struct r3map_chunks *chunks, const struct r3map_extent *extents, u32 nr,
 		      struct netlink_ext_ack *extack);
+/*
+ * The same of those whose bit is set in @words words of @bits, from @first, a multiple of 64, on. A page at most: the
+ * lock is held meanwhile.
+ */
+int r3map_chunks_drop_bits(struct r3map_chunks *chunks, unsigned long first,
+			   const unsigned long *bits, unsigned long words,
+			   struct netlink_ext_ack *extack);
 
 /* The helper is gone: claims end, what was taken is dirty. @woken as above. */
 void r3map_chunks_abandon(struct r3map_chunks *chunks, struct list_head *woken);

@@ -93,6 +93,7 @@ static void device_free(struct r3map_device *dev)
 	for (i = 0; dev->queues && i < dev->params.queues; i++)
 		r3map_queue_exit(&dev->queues[i]);
 	r3map_managed_free(dev->managed);
+	r3map_throttle_exit(&dev->throttle);
 	r3map_hold_exit(&dev->held);
 	kvfree(dev->queues);
 	mempool_destroy(dev->requests);
@@ -189,6 +190,7 @@ static void device_drop_helper(struct r3map_device *dev, enum r3map_gate gate)
 
 	lockdep_assert_held(&dev->lock);
 	r3map_epochs_close(&dev->epochs);
+	r3map_throttle_set(&dev->throttle, 0);
 	for (i = 0; i < dev->params.queues; i++)
 		r3map_queue_unbind(&dev->queues[i], gate);
 	if (dev->managed && gate == R3MAP_GATE_FAIL)
@@ -609,6 +611,7 @@ static struct r3map_device *device_alloc(const struct r3map_device_config *confi
 	mutex_init(&dev->lock);
 	dev->epochs.lock = &dev->lock;
 	r3map_finalize_init(&dev->final);
+	r3map_throttle_init(&dev->throttle);
 	if (r3map_hold_init(&dev->held, config->flags & R3MAP_DEVICE_HELD ? R3MAP_HOLD_ALL :
 								     R3MAP_HOLD_NONE))
 		goto err_free;

@@ -31,6 +31,7 @@
 #include "finalize.h"
 #include "hold.h"
 #include "socket.h"
+#include "throttle.h"
 
 struct dentry;
 struct gendisk;
@@ -65,6 +66,7 @@ struct r3map_device {
 	struct r3map_queue *queues;	/* constant: params.queues of them */
 	mempool_t *requests;		/* constant */
 	struct r3map_managed *managed;	/* constant; NULL: a direct device */
+	struct r3map_throttle throttle;
 	struct r3map_held held;
 	struct r3map_epochs epochs;
 	struct r3map_finalize final;

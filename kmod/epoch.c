@@ -9,11 +9,13 @@
 #include <linux/netlink.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 
 #include "epoch.h"
 
 #define EPOCH_GRAINS	BIT(24)	/* at most, unless a grain would be larger than a bio */
 #define EPOCH_SCAN	BIT(20)	/* grains between two chances for others */
+#define EPOCH_COPY	512	/* words that are copied as one */
 
 static atomic64_t epoch_number;
 
@@ -166,6 +168,58 @@ void r3map_epoch_take(struct r3map_epoch *epoch, struct r3map_epoch_query *query
 		cond_resched();
 	}
 	query->offset = min((u64)at << epoch->shift, query->end);
+}
+
+/* Words that others may set bits in: each is taken as one, and a look is cheaper than that. */
+static void epoch_collect(unsigned long *from, unsigned long nr, unsigned long *to)
+{
+	unsigned long i;
+
+	for (i = 0; i < nr; i++)
+		to[i] = READ_ONCE(from[i]) ? xchg(&from[i], 0) : 0;
+	/* Each xchg() is a full barrier; if there was none, nothing is dirty. */
+}
+
+static void epoch_put_back(unsigned long *to, unsigned long nr, const unsigned long *from)
+{
+	unsigned long bit;
+
+	for_each_set_bit(bit, from, nr * BITS_PER_LONG)
+		set_bit(bit, to);
+}
+
+unsigned long r3map_epoch_copy(struct r3map_epoch *epoch, unsigned long first, unsigned long nr,
+			       u64 __user *to, bool keep, bool still)
+{
+	unsigned long *words = epoch->dirty + first, done = 0, some;
+	unsigned long *taken = NULL;
+
+	BUILD_BUG_ON(sizeof(long) != sizeof(*to));
+	nr = min(nr, BITS_TO_LONGS(epoch->nr) - first);
+	if (!keep && !still) {
+		taken = kmalloc_array(EPOCH_COPY, sizeof(*taken), GFP_NOIO);
+		if (!taken)
+			return 0;
+	}
+	while (done < nr) {
+		unsigned long *from = taken ?: words + done;
+
+		some = min_t(unsigned long, EPOCH_COPY, nr - done);
+		if (taken)
+			epoch_collect(words + done, some, taken);
+		/* Without faults: the handlers of commands wait for nothing. */
+		if (copy_to_user_nofault(to + done, from, some * sizeof(*to))) {
+			if (taken)
+				epoch_put_back(words + done, some, taken);
+			break;
+		}
+		if (!keep && still)
+			memset(from, 0, some * sizeof(*from));
+		done += some;
+		cond_resched();
+	}
+	kfree(taken);
+	return done;
 }
 
 void r3map_epoch_untake(struct r3map_epoch *epoch, const struct r3map_epoch_query *query)

@@ -242,6 +242,8 @@ int r3map_finalize_begin(struct r3map_device *dev, u32 deadline, u32 hold_time,
 	final->frozen = 0;
 	final->held = 0;
 	final->drained = 0;
+	/* What is to be written back is not to wait for that. */
+	r3map_throttle_set(&dev->throttle, 0);
 	final_set_stage(dev, R3MAP_FINAL_FREEZING);
 	r3map_device_get(dev);	/* until final_thaw() */
 	queue_work(r3map_slow_workqueue, &final->freeze);

@@ -27,7 +27,7 @@ static void hold_go(struct work_struct *work)
 	WRITE_ONCE(held->nr, 0);
 	spin_unlock(&held->lock);
 	while ((bio = bio_list_pop(&bios)))
-		r3map_bio_submit(bio);
+		r3map_bio_admit(bio);
 }
 
 int r3map_hold_init(struct r3map_held *held, enum r3map_hold level)
@@ -117,6 +117,12 @@ bool r3map_hold_drain(struct r3map_held *held, unsigned long jiffies)
 {
 	return wait_event_timeout(held->drained, percpu_ref_is_zero(&held->writers) ||
 				  READ_ONCE(held->level) == R3MAP_HOLD_NONE, jiffies);
+}
+
+bool r3map_hold_still(const struct r3map_held *held)
+{
+	return READ_ONCE(held->level) == R3MAP_HOLD_WRITES &&
+	       percpu_ref_is_zero((struct percpu_ref *)&held->writers);
 }
 
 void r3map_hold_fail(struct r3map_held *held)

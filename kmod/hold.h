@@ -81,6 +81,11 @@ void r3map_hold_relax(struct r3map_held *held);
 void r3map_hold_writes(struct r3map_held *held);
 /* Waits until none is on its way, or nothing is held any more. False: @jiffies were not enough. */
 bool r3map_hold_drain(struct r3map_held *held, unsigned long jiffies);
+/*
+ * Is that so, and stays so until r3map_hold_release()? Context: the caller keeps that, and
+ * r3map_hold_writes(), from being called meanwhile.
+ */
+bool r3map_hold_still(const struct r3map_held *held);
 /* What is held, and would be, fails. Context: any. */
 void r3map_hold_fail(struct r3map_held *held);
 /* Nothing is held any more. Context: not while r3map_hold_prepare() or _relax() is under way. */

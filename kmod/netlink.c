@@ -25,6 +25,8 @@ static struct netlink_range_validation range_timeout = {
 };
 
 static struct netlink_range_validation range_park = { .max = R3MAP_MAX_TIMEOUT };
+static struct netlink_range_validation range_throttle = { .max = S64_MAX };
+static struct netlink_range_validation range_bitmap = { .min = 8, .max = R3MAP_MAX_BITMAP };
 static struct netlink_range_validation range_fd = { .max = S32_MAX };
 static struct netlink_range_validation range_chunk = {
 	.min = R3MAP_MIN_CHUNK, .max = R3MAP_MAX_CHUNK,
@@ -84,6 +86,7 @@ static const struct nla_policy policy_set[] = {
 	[R3MAP_A_DEVICE_FLAGS] = FLAGS,
 	[R3MAP_A_DEVICE_TIMEOUT] = TIMEOUT,
 	[R3MAP_A_DEVICE_PARK] = PARK,
+	[R3MAP_A_DEVICE_THROTTLE] = NLA_POLICY_FULL_RANGE(NLA_U64, &range_throttle),
 };
 
 static const struct nla_policy policy_del[] = {
@@ -174,12 +177,18 @@ static const struct nla_policy policy_epoch_take[] = {
 	[R3MAP_A_CHUNK_GENERATION] = { .type = NLA_U64 },
 	[R3MAP_A_CHUNK_OFFSET] = { .type = NLA_U64 },
 	[R3MAP_A_CHUNK_EPOCH] = { .type = NLA_U64 },
+	[R3MAP_A_CHUNK_BITMAP] = { .type = NLA_U64 },
+	[R3MAP_A_CHUNK_BITMAP_SIZE] = NLA_POLICY_FULL_RANGE(NLA_U32, &range_bitmap),
+	[R3MAP_A_CHUNK_KEEP] = { .type = NLA_FLAG },
 };
 
 static const struct nla_policy policy_drop[] = {
 	[R3MAP_A_CHUNK_INDEX] = { .type = NLA_U32 },
 	[R3MAP_A_CHUNK_GENERATION] = { .type = NLA_U64 },
+	[R3MAP_A_CHUNK_OFFSET] = { .type = NLA_U64 },
 	[R3MAP_A_CHUNK_EXTENTS] = EXTENTS,
+	[R3MAP_A_CHUNK_BITMAP] = { .type = NLA_U64 },
+	[R3MAP_A_CHUNK_BITMAP_SIZE] = NLA_POLICY_FULL_RANGE(NLA_U32, &range_bitmap),
 };
 
 static const struct nla_policy policy_chunk_get[] = {

@@ -44,6 +44,8 @@ struct r3map_device *r3map_netlink_find_lock(struct sk_buff *skb, struct genl_in
  */
 struct r3map_device *r3map_netlink_find_helped(struct sk_buff *skb, struct genl_info *info);
 void r3map_netlink_unlock_put(struct r3map_device *dev);
+/* What BITMAP and BITMAP_SIZE say: *@words 64-bit words at *@at. 0 or -EINVAL. */
+int r3map_netlink_bitmap(struct genl_info *info, u64 __user **at, unsigned long *words);
 
 /* Handlers. */
 int r3map_netlink_device_new(struct sk_buff *skb, struct genl_info *info);

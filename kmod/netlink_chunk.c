@@ -7,6 +7,7 @@
 #include <linux/r3map.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 
 #include "device.h"
 #include "managed.h"
@@ -309,14 +310,80 @@ int r3map_netlink_dirty_done(struct sk_buff *skb, struct genl_info *info)
 	return err;
 }
 
-int r3map_netlink_chunk_drop(struct sk_buff *skb, struct genl_info *info)
+int r3map_netlink_bitmap(struct genl_info *info, u64 __user **at, unsigned long *words)
+{
+	struct nlattr *address = info->attrs[R3MAP_A_CHUNK_BITMAP];
+	struct nlattr *size = info->attrs[R3MAP_A_CHUNK_BITMAP_SIZE];
+
+	if (!size || nla_get_u32(size) % sizeof(u64)) {
+		GENL_SET_ERR_MSG(info, "BITMAP_SIZE is missing, or no multiple of 8");
+		return -EINVAL;
+	}
+	if (nla_get_u64(address) % sizeof(u64)) {
+		NL_SET_ERR_MSG_ATTR(info->extack, address, "BITMAP is no multiple of 8");
+		return -EINVAL;
+	}
+	*at = u64_to_user_ptr(nla_get_u64(address));
+	*words = nla_get_u32(size) / sizeof(u64);
+	return 0;
+}
+
+/* By a bitmap in the helper's memory, a page of it at a time. */
+static int drop_bitmap(struct r3map_chunks *chunks, struct genl_info *info)
+{
+	struct nlattr *offset = info->attrs[R3MAP_A_CHUNK_OFFSET];
+	u64 at = offset ? nla_get_u64(offset) : 0;
+	unsigned long words, first, some, *bits;
+	u64 __user *from;
+	int err;
+
+	err = r3map_netlink_bitmap(info, &from, &words);
+	if (err)
+		return err;
+	first = at >> chunks->shift;
+	if (at >= chunks->size || at & ((BITS_PER_LONG << (u64)chunks->shift) - 1) ||
+	    words > BITS_TO_LONGS(chunks->nr - first)) {
+		GENL_SET_ERR_MSG(info, "BITMAP is not within the device");
+		return -EINVAL;
+	}
+	bits = kmalloc(PAGE_SIZE, GFP_NOIO);
+	if (!bits)
+		return -ENOMEM;
+	for (; words && !err; words -= some) {
+		some = min_t(unsigned long, words, PAGE_SIZE / sizeof(*bits));
+		if (copy_from_user_nofault(bits, from, some * sizeof(*bits))) {
+			GENL_SET_ERR_MSG(info, "BITMAP is not in memory");
+			err = -EFAULT;
+		} else {
+			err = r3map_chunks_drop_bits(chunks, first, bits, some, info->extack);
+		}
+		first += some * BITS_PER_LONG;
+		from += some;
+		cond_resched();
+	}
+	kfree(bits);
+	return err;
+}
+
+static int drop_extents(struct r3map_chunks *chunks, struct genl_info *info)
 {
 	struct r3map_extent *extents;
-	struct r3map_device *dev;
 	int err;
 	u32 nr;
 
-	dev = chunk_find_lock(skb, info);
+	extents = tell_extents(info, &nr);
+	if (IS_ERR(extents))
+		return PTR_ERR(extents);
+	err = r3map_chunks_drop(chunks, extents, nr, info->extack);
+	kfree(extents);
+	return err;
+}
+
+int r3map_netlink_chunk_drop(struct sk_buff *skb, struct genl_info *info)
+{
+	struct r3map_device *dev = chunk_find_lock(skb, info);
+	int err;
+
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	if (r3map_hold_level(&dev->held) != R3MAP_HOLD_ALL) {
@@ -329,12 +396,10 @@ int r3map_netlink_chunk_drop(struct sk_buff *skb, struct genl_info *info)
 		err = -EOPNOTSUPP;
 		goto unlock;
 	}
-	extents = tell_extents(info, &nr);
-	err = PTR_ERR_OR_ZERO(extents);
-	if (!err) {
-		err = r3map_chunks_drop(&dev->managed->chunks, extents, nr, info->extack);
-		kfree(extents);
-	}
+	if (info->attrs[R3MAP_A_CHUNK_BITMAP])
+		err = drop_bitmap(&dev->managed->chunks, info);
+	else
+		err = drop_extents(&dev->managed->chunks, info);
 unlock:
 	r3map_netlink_unlock_put(dev);
 	return err;

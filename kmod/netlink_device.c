@@ -142,6 +142,9 @@ static int put_migration(struct sk_buff *skb, struct r3map_device *dev)
 
 	if (nla_put_u32(skb, R3MAP_A_DEVICE_HELD, READ_ONCE(dev->held.nr)) ||
 	    nla_put_u32(skb, R3MAP_A_DEVICE_EPOCHS, dev->epochs.nr) ||
+	    nla_put_u64_64bit(skb, R3MAP_A_DEVICE_THROTTLE, READ_ONCE(dev->throttle.rate),
+			      R3MAP_A_DEVICE_PAD) ||
+	    nla_put_u32(skb, R3MAP_A_DEVICE_THROTTLED, READ_ONCE(dev->throttle.nr)) ||
 	    (first && nla_put_u64_64bit(skb, R3MAP_A_DEVICE_FIRST_IO, first,
 					R3MAP_A_DEVICE_PAD)))
 		return -EMSGSIZE;
@@ -529,9 +532,17 @@ int r3map_netlink_device_start(struct sk_buff *skb, struct genl_info *info)
 
 /* --- changing ----------------------------------------------------------------------------- */
 
+/* The rate ends with the last epoch, and with a finalize. */
+static bool throttle_may(const struct r3map_device *dev)
+{
+	return dev->epochs.nr && dev->final.stage == R3MAP_FINAL_IDLE &&
+	       r3map_hold_level(&dev->held) == R3MAP_HOLD_NONE;
+}
+
 int r3map_netlink_device_set(struct sk_buff *skb, struct genl_info *info)
 {
 	struct r3map_device *dev = r3map_netlink_find_lock(skb, info);
+	struct nlattr *throttle = info->attrs[R3MAP_A_DEVICE_THROTTLE];
 	const u64 *size = NULL;
 	u32 flags, timeout, park;
 	u64 bytes;
@@ -545,12 +556,16 @@ int r3map_netlink_device_set(struct sk_buff *skb, struct genl_info *info)
 	}
 	if (size && bytes % dev->params.logical_block)
 		err = refuse(info, R3MAP_A_DEVICE_SIZE, "SIZE is not a multiple of LOGICAL_BLOCK");
+	else if (throttle && nla_get_u64(throttle) && !throttle_may(dev))
+		err = refuse(info, R3MAP_A_DEVICE_THROTTLE, "nobody watches what is written, or it is finalized");
 	else
 		err = r3map_device_set(dev, size,
 				       get_u32_ptr(info, R3MAP_A_DEVICE_FLAGS, &flags),
 				       get_u32_ptr(info, R3MAP_A_DEVICE_TIMEOUT, &timeout),
 				       get_u32_ptr(info, R3MAP_A_DEVICE_PARK, &park),
 				       info->extack);
+	if (!err && throttle)
+		r3map_throttle_set(&dev->throttle, nla_get_u64(throttle));
 	r3map_netlink_unlock_put(dev);
 	return err;
 }

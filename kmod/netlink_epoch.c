@@ -77,6 +77,8 @@ int r3map_netlink_epoch_close(struct sk_buff *skb, struct genl_info *info)
 	epoch = epoch_find(dev, info);
 	if (!IS_ERR(epoch))
 		r3map_epoch_close(&dev->epochs, epoch);
+	if (!dev->epochs.nr)
+		r3map_throttle_set(&dev->throttle, 0);
 	r3map_netlink_unlock_put(dev);
 	return PTR_ERR_OR_ZERO(epoch);
 }
@@ -134,6 +136,49 @@ static int epoch_take(struct r3map_device *dev, struct r3map_epoch *epoch, u64 o
 	return err;
 }
 
+static int epoch_reply_copy(struct genl_info *info, u64 next)
+{
+	struct sk_buff *reply;
+	void *head;
+
+	reply = genlmsg_new(nla_total_size_64bit(sizeof(u64)), GFP_NOIO);
+	if (!reply)
+		return -ENOMEM;
+	head = genlmsg_put_reply(reply, info, &r3map_family, 0, R3MAP_CMD_EPOCH_TAKE);
+	if (!head || nla_put_u64_64bit(reply, R3MAP_A_CHUNK_NEXT, next, R3MAP_A_CHUNK_PAD)) {
+		nlmsg_free(reply);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(reply, head);
+	return genlmsg_reply(reply, info);
+}
+
+/* To the helper's memory. A reply that is lost is the helper's to look for: the words are there. */
+static int epoch_copy(struct r3map_device *dev, struct r3map_epoch *epoch, u64 offset,
+		      struct genl_info *info)
+{
+	bool keep = info->attrs[R3MAP_A_CHUNK_KEEP];
+	unsigned long first, words, done;
+	u64 __user *to;
+	int err;
+
+	err = r3map_netlink_bitmap(info, &to, &words);
+	if (err)
+		return err;
+	if (offset & ((BITS_PER_LONG << (u64)epoch->shift) - 1)) {
+		GENL_SET_ERR_MSG(info, "OFFSET is not that of a word of the bitmap");
+		return -EINVAL;
+	}
+	first = BIT_WORD(offset >> epoch->shift);
+	done = r3map_epoch_copy(epoch, first, words, to, keep, r3map_hold_still(&dev->held));
+	if (!done) {
+		GENL_SET_ERR_MSG(info, "BITMAP is not in memory, or is not to be written");
+		return -EFAULT;
+	}
+	return epoch_reply_copy(info, min(offset + ((u64)done * BITS_PER_LONG << epoch->shift),
+					  dev->size));
+}
+
 int r3map_netlink_epoch_take(struct sk_buff *skb, struct genl_info *info)
 {
 	struct r3map_device *dev = r3map_netlink_find_helped(skb, info);
@@ -149,6 +194,11 @@ int r3map_netlink_epoch_take(struct sk_buff *skb, struct genl_info *info)
 		err = PTR_ERR(epoch);
 	} else if (offset >= dev->size || offset & ((1ull << epoch->shift) - 1)) {
 		NL_SET_ERR_MSG_ATTR(info->extack, at, "OFFSET is not that of a grain");
+		err = -EINVAL;
+	} else if (info->attrs[R3MAP_A_CHUNK_BITMAP]) {
+		err = epoch_copy(dev, epoch, offset, info);
+	} else if (info->attrs[R3MAP_A_CHUNK_KEEP] || info->attrs[R3MAP_A_CHUNK_BITMAP_SIZE]) {
+		GENL_SET_ERR_MSG(info, "BITMAP is missing");
 		err = -EINVAL;
 	} else {
 		err = epoch_take(dev, epoch, offset, info);

@@ -149,6 +149,64 @@ put()
 	END
 } | peer >"$TEST_DIR/many" || { cat "$TEST_DIR/many"; fail "many extents, see above"; }
 
+# as a bitmap, to the helper's memory: the same
+{
+	peer_up
+	cat <<-'END'
+	map b 1M
+	map readonly 64K ro
+	map half 64K hole
+	c watch
+	poke b 0 1M 255
+	c written bitmap=@b bitmap_size=1M
+	answer nr=0 next=64M
+	peek b 0 2K 0
+	peek b 2K 4K 255
+	END
+	put 12288 20480
+	put 33550336 4096
+	put 67104768 4096
+	cat <<-'END'
+	# kept, it comes again
+	c written bitmap=@b bitmap_size=1M keep
+	peek b 0 1 248
+	peek b 1 1022 0
+	peek b 1023 1 128
+	peek b 1024 1023 0
+	peek b 2047 1 128
+	# in parts, and from an offset on
+	c written bitmap=@b bitmap_size=1K
+	answer next=32M
+	peek b 1023 1 128
+	c written bitmap=@b bitmap_size=1K offset=32M
+	answer next=64M
+	peek b 0 1023 0
+	peek b 1023 1 128
+	c written
+	answer nr=0
+	# where it cannot be written nothing is taken, and what was before is told
+	END
+	put 12288 4096
+	put 65011712 4096
+	cat <<-'END'
+	!EFAULT c written bitmap=@readonly bitmap_size=2K
+	!EFAULT c written bitmap=8 bitmap_size=2K
+	!EFAULT c written bitmap=0xffff888000000000 bitmap_size=2K
+	!EFAULT c written bitmap=@half+32K bitmap_size=2K
+	!EINVAL c written bitmap=@b
+	!EINVAL c written bitmap=@b bitmap_size=2052
+	!EINVAL c written bitmap=@b+4 bitmap_size=2K
+	!EINVAL c written bitmap=@b bitmap_size=2K offset=4K
+	!ERANGE c written bitmap=@b bitmap_size=0
+	!ERANGE c written bitmap=@b bitmap_size=4M
+	!EINVAL c written keep
+	c written
+	answer ext=12288:4096,65011712:4096
+	c del
+	await gone
+	END
+} | peer >"$TEST_DIR/bitmap" || { cat "$TEST_DIR/bitmap"; fail "a bitmap, see above"; }
+
 # a managed one tells chunks: what is written here, not what comes from the backend
 {
 	peer_up_managed

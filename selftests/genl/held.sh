@@ -41,6 +41,23 @@ requires_program nowait jq
 	expect local=128K
 	c drop ext=65536:65536
 	expect local=128K
+	# by a bitmap: nothing of what is claimed, all that is not
+	map b 64K
+	map half 64K hole
+	poke b 0 8 0
+	poke b 0 1 2
+	c claim length=128K
+	answer ext=65536:65536
+	!EBUSY c drop bitmap=@b bitmap_size=8
+	c fill ext=65536:65536
+	expect local=192K
+	!EFAULT c drop bitmap=@half+32K bitmap_size=8
+	!EINVAL c drop bitmap=@b bitmap_size=16
+	!EINVAL c drop bitmap=@b bitmap_size=8 offset=64K
+	!EINVAL c drop bitmap=@b bitmap_size=8 offset=4M
+	expect local=192K
+	c drop bitmap=@b bitmap_size=8
+	expect local=128K
 	c claim length=128K
 	answer ext=65536:65536
 	poke s 64K 64K 8

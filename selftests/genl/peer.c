@@ -94,7 +94,8 @@ static const struct attr device_attrs[] = {
 	D(MEMORY, '8'), D(CHUNK, '4'), D(STORE, '4'), D(FLUSH, '4'), D(LOCAL, '8'), D(DIRTY, '8'),
 	D(SYNC, '8'), D(ERRNO, '4'), D(MAP, '4'), D(MAP_REGION, '8'), D(DEADLINE, '4'),
 	D(HOLD_TIME, '4'), D(HOLD, '4'), D(HELD, '4'), D(EPOCHS, '4'), D(FREEZE_TIME, '8'),
-	D(DRAIN_TIME, '8'), D(HELD_SINCE, '8'), D(FIRST_IO, '8'), { NULL, 0, 0 },
+	D(DRAIN_TIME, '8'), D(HELD_SINCE, '8'), D(FIRST_IO, '8'),
+	D(THROTTLE, '8'), D(THROTTLED, '4'), { NULL, 0, 0 },
 };
 
 #define Q(name, kind) { #name, R3MAP_A_QUEUE_##name, kind }
@@ -108,7 +109,7 @@ static const struct attr queue_attrs[] = {
 static const struct attr chunk_attrs[] = {
 	K(INDEX, '4'), K(GENERATION, '8'), K(OFFSET, '8'), K(LENGTH, '8'), K(LIMIT, '8'),
 	K(NEXT, '8'), K(EXTENTS, 'b'), K(ERROR, '4'), K(FD, '4'), K(EPOCH, '8'), K(GRAIN, '4'),
-	K(DIRTY, '8'), { NULL, 0, 0 },
+	K(DIRTY, '8'), K(BITMAP, '8'), K(BITMAP_SIZE, '4'), K(KEEP, 'f'), { NULL, 0, 0 },
 };
 
 #define C(name) { #name, R3MAP_A_COUNTER_##name, '8' }

@@ -49,6 +49,7 @@
 #define R3MAP_CHUNKS_MESSAGE	65536U		/* chunks that one message asks or tells about */
 #define R3MAP_MAX_EPOCHS	8		/* of one device that are open */
 #define R3MAP_EPOCH_EXTENTS	1024		/* extents in one answer of EPOCH_TAKE */
+#define R3MAP_MAX_BITMAP	2097152		/* bytes of BITMAP */
 
 /*
  * Latencies are counted by powers of two: bucket 0 has what took less than 1 << SHIFT ns, bucket n
@@ -356,6 +357,8 @@ enum r3map_a_device {
 	R3MAP_A_DEVICE_DRAIN_TIME,	/* u64: ns: until no write was on its way */
 	R3MAP_A_DEVICE_HELD_SINCE,	/* u64: CLOCK_MONOTONIC ns of the last write let in */
 	R3MAP_A_DEVICE_FIRST_IO,	/* u64: CLOCK_MONOTONIC ns of the first after RELEASE */
+	R3MAP_A_DEVICE_THROTTLE,	/* u64: bytes a second that are written at most, or 0 */
+	R3MAP_A_DEVICE_THROTTLED,	/* u32: bios that wait for that */
 
 	__R3MAP_A_DEVICE_MAX,
 	R3MAP_A_DEVICE_MAX = __R3MAP_A_DEVICE_MAX - 1,
@@ -464,6 +467,9 @@ enum r3map_a_chunk {
 	R3MAP_A_CHUNK_EPOCH,		/* u64: number of an epoch */
 	R3MAP_A_CHUNK_GRAIN,		/* u32: bytes that an epoch tells apart, a power of two */
 	R3MAP_A_CHUNK_DIRTY,		/* u64: bytes */
+	R3MAP_A_CHUNK_BITMAP,		/* u64: address in the sender's memory, of u64s */
+	R3MAP_A_CHUNK_BITMAP_SIZE,	/* u32: bytes there, a multiple of 8 */
+	R3MAP_A_CHUNK_KEEP,		/* flag: what is told stays dirty */
 
 	__R3MAP_A_CHUNK_MAX,
 	R3MAP_A_CHUNK_MAX = __R3MAP_A_CHUNK_MAX - 1,

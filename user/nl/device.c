@@ -72,6 +72,8 @@ const struct device_attr device_attrs[__R3MAP_A_DEVICE_MAX] = {
 	ATTR(DRAIN_TIME, U64, drain_time),
 	ATTR(HELD_SINCE, U64, held_since),
 	ATTR(FIRST_IO, U64, first_io),
+	ATTR(THROTTLE, U64, throttle),
+	ATTR(THROTTLED, U32, throttled),
 };
 
 static int device_put(struct nl_msg *msg, int attr, const struct device *device)

@@ -51,6 +51,8 @@ struct device {
 	uint32_t epochs;
 	uint64_t freeze_time, drain_time; /* ns */
 	uint64_t held_since, first_io;	/* CLOCK_MONOTONIC ns */
+	uint64_t throttle;	/* bytes a second, 0: none */
+	uint32_t throttled;	/* bios */
 	uint64_t counters[__R3MAP_A_COUNTER_MAX];
 };
 
