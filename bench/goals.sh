@@ -179,6 +179,12 @@ goals_migrate()
 		goals_value "stop of the writer, RTT $rtt ms" "a managed mount takes ${managed:-?} ms" most \
 			$((rtt + 5)) " ms" "$(goals_one "$1" migration rtt$rtt)"
 	done
+	goals_value "bytes sent, 5 % written a second" "region and written" most 1.15 " x" \
+		"$(goals_one "$1" migration bytes)"
+	[ -z "$list" ] || for rtt in scattered clustered; do
+		goals_value "list of 64 GiB, 1 % dirty, $rtt" "2 ms" most 2 " ms" "$(awk -v a="$(goals_one "$list" r3map "$rtt list")" \
+			-v b="$(goals_one "$list" r3map "$rtt receive")" 'BEGIN { print a + b }')"
+	done
 	printf '\n'
 }
 
@@ -214,6 +220,7 @@ speed=$(goals_newest latency-throughput)
 attach=$(goals_newest attach)
 migrate=$(goals_newest migrate)
 uffd=$(goals_newest uffd)
+list=$(goals_newest dirty-list)
 if [ -z "$speed" ]; then
 	echo "goals.sh: there are no result files: run make bench first" >&2
 	exit 1
@@ -306,7 +313,8 @@ fi
 		"$(goals_newest present)" "$(goals_newest cold-first)" "$(goals_newest cold-read)" \
 		"$(goals_newest demand)" "$(goals_newest readers)" "$(goals_newest write-back)" \
 		"$(goals_newest pull-workers)" "$(goals_newest push-workers)" "$(goals_newest chunk-size)" \
-		"$(goals_newest pull-first)" "$(goals_newest slow-store)" "$(goals_newest memory)" "$migrate" "$uffd"; do
+		"$(goals_newest pull-first)" "$(goals_newest slow-store)" "$(goals_newest memory)" "$migrate" "$list" \
+		"$uffd"; do
 		[ -n "$f" ] || continue
 		sed -e 's/^# /## /' "${f%.csv}.md"
 		printf '\n'

@@ -6,6 +6,8 @@
 # is served on the other, both by the kernel's clock, which is the same for both here. And what there was before:
 # a managed mount that is closed on the one side, with what is left written back, and opened on the other.
 # The application is fio, 4 KiB at random places; it is not stopped by anything but the writes that wait.
+# Case "bytes": what is sent, by the seeder's own count, for each byte of the region and each that is written while it
+# moves, by a writer that touches one in 20 a second, at RTT 10 ms.
 # And, case "tracked": what does it cost a writer that what he writes is remembered? With a leecher that asks for
 # nothing: here it would be paid for by the same processor.
 
@@ -16,11 +18,11 @@ set -euo pipefail
 port=10811
 writer=''
 
-# writes DEVICE: the application, in the background
+# writes DEVICE [RATE]: the application, in the background
 writes()
 {
 	fio --name=writer --filename="$1" --rw=randwrite --bs=4k --direct=1 --ioengine=libaio --iodepth=4 \
-		--rate=10m --time_based --runtime=1h >"$BENCH_TMP/fio" 2>&1 &
+		--rate="${2:-10m}" --time_based --runtime=1h >"$BENCH_TMP/fio" 2>&1 &
 	writer=$!
 	sleep 2
 	kill -0 $writer || bench_die "fio has ended: $(tail -n 2 "$BENCH_TMP/fio")"
@@ -106,6 +108,34 @@ writer_kiops()
 	echo "$kiops"
 }
 
+bytes()
+{
+	local case=$1 rep=$2 size before after sent
+	ip netns exec far chroot "$ROOT" "$SUBJECT_PROGRAM" seed --daemon --index 0 --listen "$FAR_ADDRESS:$port" \
+		"mem:$BENCH_SIZE" >"$BENCH_TMP/seed" 2>&1 || bench_die "the seeder: $(tail -n 1 "$BENCH_TMP/seed")"
+	dd if=/dev/urandom of=/dev/r3map0 bs=1M oflag=direct status=none 2>/dev/null || :
+	size=$(blockdev --getsize64 /dev/r3map0)
+	writes /dev/r3map0 $((size / 20))
+	before=$(far_shown /dev/r3map0 .counters.write_bytes)
+	far_r3map leech --daemon --index 1 "nbd://$FAR_ADDRESS:$port/" >"$BENCH_TMP/leech" 2>&1 ||
+		bench_die "the leecher: $(tail -n 1 "$BENCH_TMP/leech")"
+	bench_wait "the leecher to follow" shown_is /dev/r3map1 .migration.phase following
+	sleep 2
+	exec 9</dev/r3map0
+	far_r3map finalize /dev/r3map1 >"$BENCH_TMP/told" || bench_die "it is not finalized"
+	bench_wait "all of it" shown_is /dev/r3map1 .migration.phase complete
+	after=$(far_shown /dev/r3map0 .counters.write_bytes)
+	sent=$(far_shown /dev/r3map0 .sent)
+	writes_end
+	bench_result migration "$case" x "$rep" \
+		"$(awk -v s="$sent" -v r="$size" -v w=$((after - before)) 'BEGIN { printf "%.3f", s / (r + w) }')"
+	bench_say "bytes $rep: $sent sent, $(far_shown /dev/r3map1 .migration.received) received, $((after - before)) written," \
+		"$(far_shown /dev/r3map1 .migration.round) rounds"
+	exec 9<&-
+	far_r3map umount /dev/r3map1 >/dev/null
+	bench_wait "the seeder to go" test ! -e /sys/block/r3map0
+}
+
 tracked()
 {
 	local case=$1 rep=$2 before after leecher
@@ -131,8 +161,13 @@ tracked()
 far_begin migration,managed
 far_memory "$BENCH_SIZE"
 far_command r3map-managed
-mapfile -t cases < <(bench_cases tracked rtt0 rtt10 rtt30)
+mapfile -t cases < <(bench_cases tracked bytes rtt0 rtt10 rtt30)
 for case in "${cases[@]}"; do
+	if [ "$case" = bytes ]; then
+		far_delay 10
+		for ((rep = 1; rep <= BENCH_REPS; rep++)); do bytes "$case" "$rep"; done
+		continue
+	fi
 	if [ "$case" = tracked ]; then
 		for ((rep = 1; rep <= BENCH_REPS; rep++)); do tracked "$case" "$rep"; done
 		continue

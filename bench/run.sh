@@ -17,7 +17,8 @@ run_help()
 {
 	cat <<-'END'
 	usage: run.sh [OPTION...]
-	  --questions LIST   of latency-throughput, attach, helper-cpu, nbd-server (these), migrate, uffd, delta, and of
+	  --questions LIST   of latency-throughput, attach, helper-cpu, nbd-server (these), migrate, dirty-list, uffd, delta,
+	                     and of
 	                     managed mounts, all of them as "managed": present, cold-first, cold-read, demand,
 	                     readers, write-back, pull-workers, push-workers, chunk-size, pull-first,
 	                     slow-store, memory
@@ -72,7 +73,7 @@ IFS=, read -ra asked <<<"${questions/#managed/$managed}"
 lab=()
 for question in "${asked[@]}"; do
 	case $question in
-	latency-throughput | attach | helper-cpu | migrate) lab+=("$question") ;;
+	latency-throughput | attach | helper-cpu | migrate | dirty-list) lab+=("$question") ;;
 	nbd-server | uffd | delta) ;;
 	*)
 		case ,$managed, in

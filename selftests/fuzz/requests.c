@@ -424,7 +424,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(shadow, 0, sizeof(shadow));
 	peer->phase = PEER_REQUESTS;
 	peer->headers = headers;
-	peer->allocation = allocation;
+	peer->contexts = allocation ? PEER_ALLOCATION : 0;
 	peer->export = e;
 	atomic_fetch_add(&e->connections, 1);
 	peer_start(peer, &threads[e->home == 1]);

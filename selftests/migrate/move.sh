@@ -54,6 +54,11 @@ cmp "$TARGET" "$WANT" || fail "it is not what it was"
 of_await "$TARGET" .migration.phase complete
 [ "$(of "$SOURCE" .hold)" = refused ] || fail "the seeder's device does not refuse"
 r3map show "$SOURCE" | grep -q 'another host has the region' || fail "show does not say why writes fail"
+# both ends count the bytes of NBD and of the control messages; the seeder also those that began a connection
+sent=$(of "$SOURCE" .sent)
+received=$(of "$TARGET" .migration.received)
+[ "$received" -gt 20971520 ] && [ "$received" -le "$sent" ] && [ "$sent" -le $((received + 65536)) ] ||
+	fail "$sent bytes sent, $received received"
 exec 9<&-
 [ "$(of "$TARGET" '.migration.downtime.ns')" -gt 0 ] || fail "no downtime is told"
 # the seeder is not needed any more, and goes by itself

@@ -182,7 +182,7 @@ def get(s, n):
         data += more
     return data
 
-def link(version=1, name=b""):
+def link(version=2, name=b""):
     s = socket.socket(socket.AF_UNIX)
     s.connect(sys.argv[1])
     get(s, 18)
@@ -198,15 +198,15 @@ def ask(s, kind, payload=b"", magic=0x72336d67):
     assert magic == 0x72336d67
     return kind, get(s, length)
 
-assert link(version=2)[1] != 1
+assert link(version=1)[1] != 1
 assert link(name=b"other")[1] != 1
 s, kind = link()
 assert kind == 1
-assert ask(s, 2, struct.pack(">I", 0))[0] == 0x8002		# TAKE before TRACK
+assert ask(s, 2, struct.pack(">II", 0, 0))[0] == 0x8002		# TAKE before TRACK
 assert ask(s, 1, struct.pack(">QI", 12345, 0))[0] == 0x8002	# a session that there is not
 assert ask(s, 1, struct.pack(">QI", 0, 0))[0] == 0x8003
 assert ask(s, 1, struct.pack(">QI", 0, 0))[0] == 0x8002		# twice
-assert ask(s, 2, struct.pack(">I", 7))[0] == 0x8002		# more than was told
+assert ask(s, 2, struct.pack(">II", 7, 0))[0] == 0x8002		# more than was told
 assert ask(s, 4)[0] == 0x8002					# COMMIT of what was not given
 assert ask(s, 6)[0] == 0x8002
 assert ask(s, 5)[0] == 0x8001

@@ -103,6 +103,7 @@ struct backend {
 	const struct backend_ops *ops;
 	struct backend_info info;
 	char *name;			/* the spec in canonical form, without secrets; owned */
+	_Atomic uint64_t received;	/* bytes that have come from its server, of an NBD one */
 };
 
 struct backend_channel {

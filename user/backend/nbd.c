@@ -209,6 +209,7 @@ static int nbd_channel_open(struct backend *backend, struct loop *loop,
 		.dial = { connect_again, user_leave, nbd },
 		.unflushed = nbd->uri.flush_strict ? &nbd->unflushed : NULL,
 		.listener = nbd->listener,
+		.received = &backend->received,
 	};
 	struct nbd_export export;
 	struct nbd_channel *c;

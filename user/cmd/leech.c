@@ -40,6 +40,8 @@ static const struct opt leech_opts[] = {
 	{ OPT_TIME, "max-downtime", 0, L(leech.max_downtime), .value = "TIME", .min = 1,
 	  .max = R3MAP_MAX_TIMEOUT,
 	  .help = "finalize by itself, once the stop is expected to be no longer and rounds do not become shorter" },
+	{ OPT_SIZE64, "max-dirty", 0, L(leech.max_dirty), .value = "SIZE", .min = 4096, .max = INT64_MAX,
+	  .help = "finalize by itself, once no more was written in a round" },
 	{ OPT_U32, "rounds", 0, L(leech.rounds), .value = "N", .min = 1, .max = INT32_MAX,
 	  .help = "finalize by itself after so many rounds" },
 	{ OPT_FLAG, "push-all-first", 0, L(leech.push_all_first),

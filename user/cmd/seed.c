@@ -45,6 +45,8 @@ static const struct opt seed_opts[] = {
 	  .help = "freeze this cgroup" },
 	{ OPT_TIME, "hold-time", 0, S(seed.hold_time), .value = "TIME", .max = R3MAP_MAX_TIMEOUT,
 	  .help = "when the region was given away, writes wait so long for the leecher's word, then fail (default: 60s)" },
+	{ OPT_SIZE64, "throttle", 0, S(seed.throttle), .value = "SIZE", .min = 4096, .max = INT64_MAX,
+	  .help = "if a leecher cannot follow, slow writers down, to SIZE bytes a second at least (default: not)" },
 	{ OPT_U32, "index", 'i', S(mount.index), .value = "N", .max = INT32_MAX,
 	  .help = "make /dev/r3mapN (default: the lowest free number)" },
 	{ OPT_STRING, "recover", 0, S(mount.recover), .value = "DEVICE",

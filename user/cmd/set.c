@@ -41,6 +41,8 @@ static const struct opt set_opts[] = {
 	  .max = R3MAP_MAX_TIMEOUT, .help = "a request may take so long, then it fails" },
 	{ OPT_TIME, "park", 0, OPT(set_options, change.park), .value = "TIME", .max = R3MAP_MAX_TIMEOUT,
 	  .help = "when the helper dies, requests wait so long for another; 0: fail at once" },
+	{ OPT_SIZE64, "throttle", 0, OPT(set_options, change.throttle), .value = "SIZE", .max = INT64_MAX,
+	  .help = "while a leecher follows: let no more than SIZE bytes a second be written; 0: no limit" },
 	{ OPT_CHOICE, "pull", 0, OPT(set_options, pull), .value = "pause|run", .words = words_pull,
 	  .help = "let the pull of a managed device rest, or go on" },
 	{ OPT_SIZE64, "pull-rate", 0, OPT(set_options, pull_rate), .value = "SIZE", .max = INT64_MAX,
@@ -106,7 +108,7 @@ static int set_run(const void *settings, int argc, char **argv, struct error *er
 
 	(void)argc;
 	if (!module && !helper) {
-		error_set(error, -EINVAL, "there is nothing to set: give --size, --read-only, --timeout, --park, --pull or --pull-rate");
+		error_set(error, -EINVAL, "there is nothing to set: give --size, --read-only, --timeout, --park, --throttle, --pull or --pull-rate");
 		return EXIT_USAGE;
 	}
 	if (door_names(argv[0], &index)) {

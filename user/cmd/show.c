@@ -102,6 +102,8 @@ static void show_state(const struct device *d)
 /* What waits or fails although a helper is there; epochs of those who watch what is written. */
 static void show_hold(const struct device *d)
 {
+	char text[SIZE_TEXT];
+
 	switch (d->hold) {
 	case R3MAP_HOLD_ALL:
 		printf("  held         everything, until the region is here; %" PRIu32 " wait\n", d->held);
@@ -119,6 +121,9 @@ static void show_hold(const struct device *d)
 	if (d->epochs)
 		printf("  watched      by %" PRIu32 " migration%s: what is written is remembered\n", d->epochs,
 		       d->epochs == 1 ? "" : "s");
+	if (d->throttle)
+		printf("  throttled    no more than %s a second are written; %" PRIu32 " wait\n",
+		       size_format(d->throttle, text), d->throttled);
 }
 
 static void show_flags(const struct device *d)

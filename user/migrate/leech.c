@@ -20,17 +20,18 @@
 #include <unistd.h>
 
 #define LOG_PREFIX "leech: "
+#include "backend/backend.h"
 #include "lib/error.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/post.h"
 #include "lib/size.h"
+#include "migrate/dirty.h"
 #include "migrate/leech.h"
 #include "migrate/link.h"
 #include "migrate/note.h"
 #include "mount/managed.h"
-#include "mount/order.h"
 #include "nbd/handshake.h"
 #include "nbd/uri.h"
 #include "nbd/wait.h"
@@ -113,6 +114,9 @@ struct leech {
 	bool linked;
 	uint64_t session;
 	uint32_t received;		/* TAKEs that have been answered as a whole */
+	bool slow;			/* the seeder is to slow writers down, with the next one */
+	struct dirty list;		/* what the last of them said */
+	struct dirty lost;		/* the same in chunks: what is to come again */
 	uint64_t progressed;		/* ns */
 	bool released;			/* bios are let go */
 	bool final;			/* the seeder has given the region away, to this session */
@@ -167,6 +171,19 @@ static void leech_note(const struct leech *l)
 		log_warn("%s", error.text);
 }
 
+/* The bitmaps for lists of what the seeder tells apart. */
+static int leech_lists(struct leech *l, uint32_t grain, struct error *error)
+{
+	if (l->list.word && l->list.grain == grain)
+		return 0;
+	if (grain < R3MAP_MIN_CHUNK || grain & (grain - 1))
+		return error_set(error, -EPROTO, "the seeder tells of pieces of %" PRIu32 " bytes", grain);
+	dirty_free(&l->list);
+	if (dirty_init(&l->list, l->managed->size, grain))
+		return error_set(error, -ENOMEM, "out of memory for what is written at the seeder");
+	return 0;
+}
+
 /* One try. *@again: another one may go better. */
 static int leech_dial(struct leech *l, bool *again, struct error *error)
 {
@@ -182,6 +199,8 @@ static int leech_dial(struct leech *l, bool *again, struct error *error)
 	if (!err && m.tracked.size != l->managed->size)
 		err = error_set(error, -ESTALE, "the region of the seeder has %" PRIu64 " bytes, this device has %" PRIu64,
 				m.tracked.size, l->managed->size);
+	if (!err)
+		err = leech_lists(l, m.tracked.grain, error);
 	if (err) {
 		*again = l->link.lost;
 		link_close(&l->link);
@@ -303,20 +322,20 @@ static int leech_wait_local(struct leech *l, bool *early, uint64_t until, struct
 	}
 }
 
-/* What was written since the last time, in @extents. */
-static int leech_take(struct leech *l, struct epoch_extents *extents, struct error *error)
+/* What was written since the last time, in l->list. */
+static int leech_take(struct leech *l, struct error *error)
 {
 	struct migrate_message m = { .type = MIGRATE_TAKE };
 	uint64_t begun;
 	int err;
 
 	do {
-		extents->count = 0;
+		dirty_clear(&l->list);
 		begun = loop_now();
-		m.received = l->received;
+		m.take = (struct migrate_take) { .received = l->received, .slow = l->slow };
 		err = l->linked ? link_send(&l->link, &m, begun + ANSWER, error) : -EPIPE;
 		if (!err)
-			err = link_receive_extents(&l->link, extents, begun + ANSWER, error);
+			err = link_receive_dirty(&l->link, &l->list, begun + ANSWER, error);
 	} while (leech_again(l, &err, error));
 	if (err)
 		return err;
@@ -330,11 +349,14 @@ static int leech_take(struct leech *l, struct epoch_extents *extents, struct err
 
 /*
  * How long the stop would be, after a round in which @bytes were written: half a round trip for the answer, one for
- * the first fetch, and the list, which has 16 bytes for a chunk at worst; that at 100 MB/s.
+ * the first fetch, and the list, which has 16 bytes for a grain at worst, and no more than the bitmap; that at 100
+ * MB/s.
  */
 static uint64_t leech_expect(const struct leech *l, uint64_t bytes)
 {
-	return l->rtt * 3 / 2 + bytes / l->managed->chunk * 160;
+	uint64_t list = bytes / l->list.grain * 16, most = l->list.words * sizeof(uint64_t);
+
+	return l->rtt * 3 / 2 + (list < most ? list : most) * 10;
 }
 
 /* Is it to be finalized without being asked? */
@@ -344,16 +366,27 @@ static bool leech_wants(struct leech *l, uint64_t bytes, uint64_t before)
 
 	if (o->finalize || (o->rounds && l->round >= o->rounds))
 		return true;
-	/* As long as each round is shorter than the one before, another one makes it better. */
-	if (!o->max_downtime || l->expected > o->max_downtime * MS)
+	if ((!o->max_downtime && !o->max_dirty) ||
+	    (o->max_downtime && l->expected > o->max_downtime * MS))
 		return false;
+	if (o->max_dirty)
+		return bytes <= o->max_dirty;
+	/* As long as each round is shorter than the one before, another one makes it better. */
 	return bytes >= before / 2;
 }
 
-/* What the pull is to fetch once @extents were dropped, and all else is local. Without memory for that, NULL: all of it. */
-static struct ranges *leech_ranges(const struct epoch_extents *extents)
+/* It is to be, and rounds that become no shorter will not bring it there. */
+static bool leech_falls_behind(const struct leech *l, uint64_t bytes, uint64_t before)
 {
-	return ranges_new(extents->extent, extents->count);
+	return (l->options->max_downtime || l->options->max_dirty) && bytes > before - before / 4;
+}
+
+/* What was told is remote again. */
+static int leech_drop(struct leech *l, struct error *error)
+{
+	dirty_clear(&l->lost);
+	dirty_convert(&l->lost, &l->list);
+	return chunks_drop(&l->chunks, l->lost.word, l->lost.words, error);
 }
 
 static int leech_rest_pull(struct leech *l, struct error *error)
@@ -365,8 +398,7 @@ static int leech_rest_pull(struct leech *l, struct error *error)
 
 static int leech_follow(struct leech *l, struct error *error)
 {
-	struct epoch_extents extents = { 0 };
-	uint64_t begun = loop_now(), before = UINT64_MAX;
+	uint64_t begun = loop_now(), before = UINT64_MAX, bytes;
 	const bool all_first = l->options->push_all_first;
 	bool early = false, *early_on = all_first ? NULL : &early;
 	/* What the first pull has missed is not to be fetched while everybody waits. */
@@ -391,31 +423,30 @@ static int leech_follow(struct leech *l, struct error *error)
 		/* All is local, but the pull may still be going through it, with what it was told before. */
 		err = leech_rest_pull(l, error);
 		if (!err)
-			err = leech_take(l, &extents, error);
+			err = leech_take(l, error);
 		if (err)
 			break;
+		bytes = dirty_bytes(&l->list);
 		pthread_mutex_lock(&l->lock);
 		l->round++;
-		l->dirty = extents.bytes;
-		l->expected = leech_expect(l, extents.bytes);
+		l->dirty = bytes;
+		l->expected = leech_expect(l, bytes);
 		pthread_mutex_unlock(&l->lock);
 		begun = loop_now();
 		ready = true;
-		if (extents.count) {
-			err = chunks_drop(&l->chunks, l->managed->size, extents.extent, extents.count,
-					  error);
-			if (err)
-				break;
-		}
-		managed_again(l->managed, leech_ranges(&extents));
-		if (leech_wants(l, extents.bytes, before)) {
+		err = leech_drop(l, error);
+		if (err)
+			break;
+		/* All else is local. Without memory for the list, all of it is gone through. */
+		managed_again(l->managed, dirty_ranges(&l->lost));
+		if (leech_wants(l, bytes, before)) {
 			/* What has just been told is here before anybody stops. */
 			err = leech_wait_local(l, early_on, 0, error);
 			break;
 		}
-		before = extents.bytes;
+		l->slow = leech_falls_behind(l, bytes, before);
+		before = bytes;
 	}
-	free(extents.extent);
 	return err;
 }
 
@@ -452,9 +483,8 @@ static int leech_rest(struct leech *l, struct error *error)
 
 struct leech_final {
 	struct migrate_finalized seeder;
-	struct epoch_extents extents;
 	uint64_t told, received, released;	/* ns */
-	bool whole;			/* but for those, everything is local */
+	bool whole;			/* but for what was told last, everything is local */
 };
 
 /* One try. Lost on the way, nobody knows here whether the seeder has. */
@@ -468,13 +498,13 @@ static int finalize_ask(struct leech *l, struct leech_final *f, struct error *er
 		.received = l->received,
 		.deadline = l->options->deadline,
 	};
-	f->extents.count = 0;
+	dirty_clear(&l->list);
 	err = link_ask(&l->link, &m, MIGRATE_FINALIZED, deadline, error);
 	if (err)
 		return err;
 	f->seeder = m.finalized;
 	f->told = loop_now();
-	err = link_receive_extents(&l->link, &f->extents, f->told + ANSWER, error);
+	err = link_receive_dirty(&l->link, &l->list, f->told + ANSWER, error);
 	f->received = loop_now();
 	/* It is ours: whatever went wrong, it is asked for once more. */
 	if (err)
@@ -547,9 +577,9 @@ static int finalize_apply(struct leech *l, struct leech_final *f, struct error *
 {
 	int err;
 
-	err = chunks_drop(&l->chunks, l->managed->size, f->extents.extent, f->extents.count, error);
+	err = leech_drop(l, error);
 	if (!err && l->options->push_all_first) {
-		managed_again(l->managed, f->whole ? leech_ranges(&f->extents) : NULL);
+		managed_again(l->managed, f->whole ? dirty_ranges(&l->lost) : NULL);
 		err = leech_wait_local(l, NULL, loop_now() + l->options->deadline * MS, error);
 	}
 	if (!err)
@@ -671,7 +701,7 @@ static int leech_finalize_now(struct leech *l, struct error *error)
 	}
 	l->received++;
 	l->released = true;
-	managed_again(l->managed, f.whole ? leech_ranges(&f.extents) : NULL);
+	managed_again(l->managed, f.whole ? dirty_ranges(&l->lost) : NULL);
 	leech_set_phase(l, LEECH_ARRIVING);
 	err = leech_commit(l, error);
 	if (err)	/* it is ours all the same */
@@ -683,7 +713,6 @@ static int leech_finalize_now(struct leech *l, struct error *error)
 	err = 0;
 out:
 	finalize_end(l, err);
-	free(f.extents.extent);
 	return err;
 }
 
@@ -723,7 +752,6 @@ static int leech_arrive(struct leech *l, struct error *error)
  */
 static int leech_begin(struct leech *l, struct error *error)
 {
-	const struct r3map_extent all = { .length = l->managed->size };
 	struct device device;
 	int err;
 
@@ -736,8 +764,12 @@ static int leech_begin(struct leech *l, struct error *error)
 	if (err)
 		return err;
 	l->released = device.hold != R3MAP_HOLD_ALL;
-	if (!l->released)
-		return chunks_drop(&l->chunks, l->managed->size, &all, 1, error);
+	if (!l->released) {
+		if (dirty_init(&l->lost, l->managed->size, l->managed->chunk))
+			return error_set(error, -ENOMEM, "out of memory for what is written at the seeder");
+		dirty_fill(&l->lost);
+		return chunks_drop(&l->chunks, l->lost.word, l->lost.words, error);
+	}
 	leech_set_phase(l, LEECH_ARRIVING);
 	managed_again(l->managed, NULL);
 	if (l->before && note_read(l->device, NOTE_LEECH, l->before, &l->session))
@@ -989,6 +1021,8 @@ bool leech_tell(cJSON *object, struct leech *l)
 	pthread_mutex_lock(&l->lock);
 	fine = cJSON_AddStringToObject(one, "phase", phase_names[l->phase]) &&
 	       json_add_u64(one, "round", l->round) && json_add_u64(one, "dirty", l->dirty) &&
+	       json_add_u64(one, "received", atomic_load(&l->link.received) +
+			    atomic_load(&l->managed->backend->received)) &&
 	       json_add_u64(one, "rtt_ns", l->rtt) && json_add_u64(one, "expected_ns", l->expected);
 	if (fine && l->times.downtime)
 		fine = times_tell(one, &l->times);
@@ -1013,6 +1047,8 @@ void leech_close(struct leech *l)
 		close(l->interrupt);
 	note_remove(l->device, NOTE_LEECH);
 	tls_credentials_free(l->credentials);
+	dirty_free(&l->list);
+	dirty_free(&l->lost);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
 }

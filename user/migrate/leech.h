@@ -30,6 +30,7 @@ struct leech_options {
 	bool finalize;			/* by itself, once all has come */
 	bool push_all_first;		/* nobody is let in before everything is here */
 	uint32_t max_downtime;		/* ms: by itself, once the stop would be no longer; 0: no */
+	uint64_t max_dirty;		/* bytes: by itself, once no more was written in a round; 0: no */
 	uint32_t rounds;		/* by itself, after so many; 0: no */
 	uint32_t deadline;		/* ms that the seeder may take to bring writes to rest */
 	struct stop_options stop;	/* resume alone */

@@ -8,13 +8,11 @@
 
 #include "lib/error.h"
 #include "lib/loop.h"
+#include "migrate/dirty.h"
 #include "migrate/link.h"
 #include "nbd/inquiry.h"
 #include "nbd/wait.h"
-#include "nl/epoch.h"
 #include "tls/session.h"
-
-#define EXTENTS_TOTAL	(16u << 20)	/* of one answer: more make no region */
 
 int link_open(struct link *link, const struct nbd_uri *uri, struct tls_credentials *credentials,
 	      uint64_t deadline, struct error *error)
@@ -81,7 +79,10 @@ int link_send(struct link *link, const struct migrate_message *message, uint64_t
 	size_t length = migrate_encode(message, link->buf);
 	int code = nbd_send(&link->stream, link->buf, length, deadline);
 
-	return code ? link_lost(link, code, "tell", error) : 0;
+	if (code)
+		return link_lost(link, code, "tell", error);
+	link->sent += length;
+	return 0;
 }
 
 int link_receive(struct link *link, struct migrate_message *message, uint64_t deadline,
@@ -98,53 +99,103 @@ int link_receive(struct link *link, struct migrate_message *message, uint64_t de
 	code = nbd_receive(&link->stream, link->buf, length, deadline);
 	if (code)
 		return link_lost(link, code, "hear", error);
-	if (!migrate_decode(link->buf, length, message, link->extents))
+	link->received += MIGRATE_HEADER + length;
+	if (!migrate_decode(link->buf, length, message, &link->lists))
 		return link_broken(link, error, "what the other end sent makes no sense");
 	return 0;
 }
 
-int link_send_extents(struct link *link, const struct epoch_extents *extents, uint64_t deadline,
-		      struct error *error)
+/* What was gathered in @link->lists.extents. */
+static int send_extents(struct link *link, unsigned int *count, bool more, uint64_t deadline,
+			struct error *error)
 {
-	unsigned int sent = 0;
-	int code;
+	const struct migrate_message m = {
+		.type = MIGRATE_EXTENTS,
+		.more = more,
+		.extents = { link->lists.extents, *count },
+	};
 
-	do {
-		struct migrate_message m = { .type = MIGRATE_EXTENTS };
+	*count = 0;
+	return link_send(link, &m, deadline, error);
+}
 
-		m.extents.list = extents->extent + sent;
-		m.extents.count = extents->count - sent;
-		if (m.extents.count > MIGRATE_EXTENTS_MAX)
-			m.extents.count = MIGRATE_EXTENTS_MAX;
-		sent += m.extents.count;
-		m.more = sent < extents->count;
-		code = link_send(link, &m, deadline, error);
-	} while (!code && sent < extents->count);
+static int send_bitmap(struct link *link, const struct dirty *dirty, size_t word, size_t words,
+		       uint64_t deadline, struct error *error)
+{
+	struct migrate_message m = { .type = MIGRATE_BITMAP };
+
+	m.bitmap.offset = 64ull * word * dirty->grain;
+	m.bitmap.words = dirty->word + word;
+	m.bitmap.count = (unsigned int)words;
+	return link_send(link, &m, deadline, error);
+}
+
+/* Some words, run by run: into @link->lists.extents, where there are @count. */
+static int send_runs(struct link *link, const struct dirty *dirty, size_t word, size_t words,
+		     unsigned int *count, uint64_t deadline, struct error *error)
+{
+	uint64_t at = 64ull * word, end = 64ull * (word + words);
+	int code = 0;
+
+	while (!code && at < end) {
+		if (*count == MIGRATE_EXTENTS_MAX)
+			code = send_extents(link, count, true, deadline, error);
+		*count += dirty_runs(dirty, &at, end, link->lists.extents + *count,
+				     MIGRATE_EXTENTS_MAX - *count);
+	}
 	return code;
 }
 
-int link_receive_extents(struct link *link, struct epoch_extents *extents, uint64_t deadline,
-			 struct error *error)
+int link_send_dirty(struct link *link, const struct dirty *dirty, uint64_t deadline,
+		    struct error *error)
 {
-	struct migrate_message m = { .more = true };
+	unsigned int count = 0;
+	int code = 0;
+
+	for (size_t word = 0; !code && word < dirty->words; word += MIGRATE_WORDS_MAX) {
+		size_t words = dirty->words - word;
+
+		if (words > MIGRATE_WORDS_MAX)
+			words = MIGRATE_WORDS_MAX;
+		if (dirty_dense(dirty, word, words))
+			code = send_bitmap(link, dirty, word, words, deadline, error);
+		else
+			code = send_runs(link, dirty, word, words, &count, deadline, error);
+	}
+	return code ? code : send_extents(link, &count, false, deadline, error);
+}
+
+static bool dirty_note(struct dirty *dirty, const struct migrate_message *m)
+{
+	const uint64_t each = 64ull * dirty->grain;
+	bool fine = m->type == MIGRATE_EXTENTS;
+
+	if (m->type == MIGRATE_BITMAP)
+		return !(m->bitmap.offset % each) &&
+		       dirty_set_words(dirty, m->bitmap.offset / each, m->bitmap.words,
+				       m->bitmap.count);
+	for (unsigned int i = 0; fine && i < m->extents.count; i++)
+		fine = dirty_set(dirty, m->extents.list[i].offset, m->extents.list[i].length);
+	return fine;
+}
+
+int link_receive_dirty(struct link *link, struct dirty *dirty, uint64_t deadline,
+		       struct error *error)
+{
+	struct migrate_message m;
 	int code;
 
-	while (m.more) {
+	do {
 		code = link_receive(link, &m, deadline, error);
 		if (code)
 			return code;
 		if (m.type == MIGRATE_ERROR)
 			return error_set(error, m.error.code, "%s", m.error.text);
-		if (m.type != MIGRATE_EXTENTS || extents->count + m.extents.count > EXTENTS_TOTAL)
-			return link_broken(link, error, "the other end sent something else than EXTENTS");
-		if (epoch_extents_append(extents, m.extents.list, m.extents.count)) {
-			link->lost = true;	/* what is left of it would be taken for an answer */
-			return error_set(error, -ENOMEM, "out of memory for what was written");
-		}
-		if (m.more && loop_now() > deadline)
+		if (!dirty_note(dirty, &m))
+			return link_broken(link, error, "what the other end says was written makes no sense");
+		if (loop_now() > deadline)
 			return link_lost(link, -ETIMEDOUT, "hear", error);
-	}
-	epoch_extents_merge(extents);
+	} while (m.type == MIGRATE_BITMAP || m.more);
 	return 0;
 }
 

@@ -7,13 +7,14 @@
 #define R3MAP_MIGRATE_LINK_H
 
 #include <linux/r3map.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "migrate/message.h"
 #include "tls/stream.h"
 
-struct epoch_extents;
+struct dirty;
 struct error;
 struct nbd_uri;
 struct tls_credentials;
@@ -21,8 +22,9 @@ struct tls_credentials;
 struct link {
 	struct stream stream;		/* the link's */
 	bool lost;			/* it is good for nothing any more */
+	_Atomic uint64_t sent, received;	/* bytes of messages; any thread may read them */
 	char buf[MIGRATE_HEADER + MIGRATE_PAYLOAD_MAX];
-	struct r3map_extent extents[MIGRATE_EXTENTS_MAX];	/* of the last message */
+	union migrate_room lists;	/* of the last message */
 };
 
 /* All of these: 0 or a negative errno with a sentence. @deadline: ns, CLOCK_MONOTONIC. */
@@ -42,12 +44,12 @@ int link_send(struct link *link, const struct migrate_message *message, uint64_t
 int link_receive(struct link *link, struct migrate_message *message, uint64_t deadline,
 		 struct error *error);
 
-/* As many EXTENTS as it takes, the last without MORE. */
-int link_send_extents(struct link *link, const struct epoch_extents *extents, uint64_t deadline,
-		      struct error *error);
-/* The same, added to @extents. */
-int link_receive_extents(struct link *link, struct epoch_extents *extents, uint64_t deadline,
-			 struct error *error);
+/* What is dirty, as many EXTENTS and BITMAPs as it takes. */
+int link_send_dirty(struct link *link, const struct dirty *dirty, uint64_t deadline,
+		    struct error *error);
+/* The same, added to @dirty, of the grain that TRACKED has told. */
+int link_receive_dirty(struct link *link, struct dirty *dirty, uint64_t deadline,
+		       struct error *error);
 
 /*
  * Asks, and receives an answer of @type into *@message: what it has asked with, before. What the seeder

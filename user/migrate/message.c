@@ -2,6 +2,7 @@
 /*
  * Control messages on the wire. See message.h.
  */
+#include <endian.h>
 #include <errno.h>
 #include <linux/r3map.h>
 #include <string.h>
@@ -22,6 +23,18 @@ static void encode_extents(const struct migrate_message *m, struct nbd_writer *t
 	}
 }
 
+static void encode_bitmap(const struct migrate_message *m, struct nbd_writer *to)
+{
+	nbd_put64(to, m->bitmap.offset);
+	if (htole64(1) == 1)
+		return nbd_put(to, m->bitmap.words, m->bitmap.count * sizeof(uint64_t));
+	for (unsigned int i = 0; i < m->bitmap.count; i++) {
+		uint64_t word = htole64(m->bitmap.words[i]);
+
+		nbd_put(to, &word, sizeof(word));
+	}
+}
+
 static void encode_payload(const struct migrate_message *m, struct nbd_writer *to)
 {
 	switch (m->type) {
@@ -30,7 +43,8 @@ static void encode_payload(const struct migrate_message *m, struct nbd_writer *t
 		nbd_put32(to, m->track.received);
 		break;
 	case MIGRATE_TAKE:
-		nbd_put32(to, m->received);
+		nbd_put32(to, m->take.received);
+		nbd_put32(to, m->take.slow);
 		break;
 	case MIGRATE_FINALIZE:
 		nbd_put32(to, m->finalize.received);
@@ -52,6 +66,9 @@ static void encode_payload(const struct migrate_message *m, struct nbd_writer *t
 		break;
 	case MIGRATE_EXTENTS:
 		encode_extents(m, to);
+		break;
+	case MIGRATE_BITMAP:
+		encode_bitmap(m, to);
 		break;
 	case MIGRATE_FINALIZED:
 		nbd_put64(to, m->finalized.suspend);
@@ -115,6 +132,23 @@ static bool decode_extents(struct nbd_reader *from, struct migrate_message *m,
 	return true;
 }
 
+static bool decode_bitmap(struct nbd_reader *from, struct migrate_message *m, uint64_t *room)
+{
+	uint64_t offset = nbd_get64(from);
+	size_t bytes = from->left;
+	unsigned int count = (unsigned int)(bytes / sizeof(*room));
+
+	if (from->failed || !count || bytes % sizeof(*room) || count > MIGRATE_WORDS_MAX)
+		return false;
+	memcpy(room, nbd_get(from, bytes), bytes);
+	for (unsigned int i = 0; htole64(1) != 1 && i < count; i++)
+		room[i] = le64toh(room[i]);
+	m->bitmap.offset = offset;
+	m->bitmap.words = room;
+	m->bitmap.count = count;
+	return true;
+}
+
 static bool decode_error(struct nbd_reader *from, struct migrate_message *m)
 {
 	uint32_t code = nbd_get32(from);
@@ -130,7 +164,7 @@ static bool decode_error(struct nbd_reader *from, struct migrate_message *m)
 }
 
 bool migrate_decode(const char *payload, uint32_t length, struct migrate_message *m,
-		    struct r3map_extent *room)
+		    union migrate_room *room)
 {
 	struct nbd_reader from = { .at = payload, .left = length };
 
@@ -140,7 +174,8 @@ bool migrate_decode(const char *payload, uint32_t length, struct migrate_message
 		m->track.received = nbd_get32(&from);
 		break;
 	case MIGRATE_TAKE:
-		m->received = nbd_get32(&from);
+		m->take.received = nbd_get32(&from);
+		m->take.slow = nbd_get32(&from);
 		break;
 	case MIGRATE_FINALIZE:
 		m->finalize.received = nbd_get32(&from);
@@ -159,7 +194,9 @@ bool migrate_decode(const char *payload, uint32_t length, struct migrate_message
 		m->tracked.final = nbd_get32(&from);
 		break;
 	case MIGRATE_EXTENTS:
-		return decode_extents(&from, m, room);
+		return decode_extents(&from, m, room->extents);
+	case MIGRATE_BITMAP:
+		return decode_bitmap(&from, m, room->words);
 	case MIGRATE_FINALIZED:
 		m->finalized.suspend = nbd_get64(&from);
 		m->finalized.freeze = nbd_get64(&from);
@@ -204,6 +241,8 @@ const char *migrate_name(enum migrate_type type)
 		return "EXTENTS";
 	case MIGRATE_FINALIZED:
 		return "FINALIZED";
+	case MIGRATE_BITMAP:
+		return "BITMAP";
 	}
 	return "an unknown message";
 }

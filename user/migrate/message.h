@@ -9,20 +9,20 @@
 #ifndef R3MAP_MIGRATE_MESSAGE_H
 #define R3MAP_MIGRATE_MESSAGE_H
 
+#include <linux/r3map.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct epoch_extents;
-
-#define MIGRATE_VERSION		1u		/* behind NBD_OPT_MIGRATE */
+#define MIGRATE_VERSION		2u		/* behind NBD_OPT_MIGRATE */
 #define MIGRATE_MAGIC		0x72336d67u	/* "r3mg" */
 #define MIGRATE_HEADER		12u		/* bytes */
 #define MIGRATE_PAYLOAD_MAX	65536u		/* bytes of what is behind a header */
 #define MIGRATE_EXTENTS_MAX	(MIGRATE_PAYLOAD_MAX / 16)	/* of one message */
+#define MIGRATE_WORDS_MAX	4096u				/* of one message, of a bitmap */
 #define MIGRATE_TEXT_MAX	400u		/* bytes of an error's sentence */
 
-#define MIGRATE_MORE		(1u << 0)	/* flag of EXTENTS: another one follows */
+#define MIGRATE_MORE		(1u << 0)	/* flag of EXTENTS: another one, or a BITMAP, follows */
 #define MIGRATE_REPLY		(1u << 15)	/* bit of a type */
 
 enum migrate_type {
@@ -38,7 +38,8 @@ enum migrate_type {
 	MIGRATE_ERROR = MIGRATE_REPLY | 2,
 	MIGRATE_TRACKED = MIGRATE_REPLY | 3,
 	MIGRATE_EXTENTS = MIGRATE_REPLY | 4,
-	MIGRATE_FINALIZED = MIGRATE_REPLY | 5,	/* EXTENTS follow */
+	MIGRATE_FINALIZED = MIGRATE_REPLY | 5,	/* EXTENTS and BITMAPs follow */
+	MIGRATE_BITMAP = MIGRATE_REPLY | 6,	/* as EXTENTS, and another one always follows */
 };
 
 struct migrate_track {
@@ -51,6 +52,11 @@ struct migrate_tracked {
 	uint64_t size;		/* bytes */
 	uint32_t grain;		/* bytes */
 	bool final;		/* FINALIZE was answered in this session: it is the leecher's */
+};
+
+struct migrate_take {
+	uint32_t received;	/* as in migrate_track */
+	bool slow;		/* rounds do not become shorter: the writer is to be slowed down */
 };
 
 struct migrate_finalize {
@@ -80,7 +86,7 @@ struct migrate_message {
 		struct migrate_finalize finalize;
 		struct migrate_finalized finalized;
 		struct migrate_progress progress;
-		uint32_t received;		/* TAKE: as in migrate_track */
+		struct migrate_take take;
 		struct {
 			int code;		/* a negative errno */
 			char text[MIGRATE_TEXT_MAX + 1];
@@ -89,7 +95,18 @@ struct migrate_message {
 			const struct r3map_extent *list;	/* borrowed; decoded: the caller's */
 			unsigned int count;
 		} extents;
+		struct {
+			uint64_t offset;	/* bytes */
+			const uint64_t *words;	/* borrowed; decoded: the caller's */
+			unsigned int count;
+		} bitmap;
 	};
+};
+
+/* Place for what a message lists. */
+union migrate_room {
+	struct r3map_extent extents[MIGRATE_EXTENTS_MAX];
+	uint64_t words[MIGRATE_WORDS_MAX];
 };
 
 /* Writes @message to @buf, of MIGRATE_HEADER + MIGRATE_PAYLOAD_MAX bytes. Returns its bytes. */
@@ -101,11 +118,11 @@ size_t migrate_encode(const struct migrate_message *message, char *buf);
  */
 bool migrate_decode_header(const char *header, struct migrate_message *message, uint32_t *length);
 /*
- * What is behind the header. Extents go to @room, of MIGRATE_EXTENTS_MAX. False: it makes no sense;
+ * What is behind the header. Lists go to @room. False: it makes no sense;
  * texts are cleaned, everything else is as the peer says.
  */
 bool migrate_decode(const char *payload, uint32_t length, struct migrate_message *message,
-		    struct r3map_extent *room);
+		    union migrate_room *room);
 
 /* For messages to people: "FINALIZE". */
 const char *migrate_name(enum migrate_type type);

@@ -18,6 +18,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "migrate/context.h"
 #include "migrate/dial.h"
 #include "migrate/note.h"
 #include "migrate/seed.h"
@@ -36,6 +37,7 @@ struct seed {
 	struct server_guest guest;
 	struct dial *dials[OPT_LIST_MAX];
 	struct seedings seedings;
+	struct contexts contexts;
 	void (*gone)(void *data);
 	void *data;
 };
@@ -92,6 +94,8 @@ static int seed_serve(struct seed *seed, struct backend *backend, struct error *
 	if (!err)
 		err = exports_add_open(&server->exports, backend, true, &server->limits, true, error);
 	if (!err)
+		err = contexts_open(&seed->contexts, &seed->seedings.sessions, &server->exports, error);
+	if (!err)
 		err = exports_settle(&server->exports, NULL, server->thread_count, error);
 	if (!err)
 		err = seed_listen(seed, error);
@@ -119,6 +123,7 @@ int seed_open(struct loop *loop, const struct seed_options *options, struct back
 	all = &seed->seedings;
 	all->stop = &options->stop;
 	all->hold_time = options->hold_time;
+	all->throttle = options->throttle;
 	all->device = path;
 	all->sessions.index = device->index;
 	all->sessions.generation = device->generation;
@@ -182,13 +187,14 @@ static const char *session_state(const struct session *s)
 bool seed_tell(cJSON *object, struct seed *seed)
 {
 	struct sessions *sessions = &seed->seedings.sessions;
+	const struct export *export = &seed->server.exports.list[0];
 	bool fine;
 	cJSON *list;
 
 	if (!seed->begun)
 		return true;
 	list = cJSON_AddArrayToObject(object, "leechers");
-	fine = list;
+	fine = list && json_add_u64(object, "sent", atomic_load(&seed->seedings.sent) + atomic_load(&export->sent));
 
 	pthread_mutex_lock(&sessions->lock);
 	for (unsigned int i = 0; fine && i < SESSIONS; i++) {
@@ -237,6 +243,7 @@ bool seed_close(struct seed *seed)
 	for (unsigned int i = 0; i < OPT_LIST_MAX; i++)
 		dial_stop(seed->dials[i]);
 	server_end(&seed->server);
+	contexts_close(&seed->contexts);
 	if (all->interrupt >= 0)
 		eventfd_write(all->interrupt, 1);
 	/* They are waiting for somebody, or for a program that is bounded. */

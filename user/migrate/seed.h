@@ -27,6 +27,7 @@ struct seed_options {
 	struct opt_list dial;		/* HOST[:PORT]... of leechers that listen */
 	struct stop_options stop;
 	uint32_t hold_time;		/* ms that writes wait for the leecher once it has the region */
+	uint64_t throttle;		/* bytes a second that writers may be slowed down to; 0: they are not */
 };
 
 /* What a seeder is unless its options say otherwise. */

@@ -102,18 +102,42 @@ static int seeding_track(struct seeding *s, const struct migrate_track *track, s
 	return link_send(&s->link, &m, seeding_until(), error);
 }
 
-static int seeding_take(struct seeding *s, uint32_t received, struct error *error)
+/* The rate of the device is what the leechers together ask for. The lock is held. */
+static void seeding_throttle(struct seeding *s)
 {
+	struct sessions *sessions = &s->all->sessions;
+	uint64_t rate = sessions_rate(sessions);
+	struct error error = { 0 };
+
+	if (rate == s->all->rate)
+		return;
+	if (device_throttle(s->control, sessions->index, sessions->generation, rate, &error))
+		log_warn("writers are not slowed down: %s", error.text);
+	else if (rate)
+		log_info("%s cannot follow: no more than %" PRIu64 " bytes a second are written from now on",
+			 s->address, rate);
+	else
+		log_info("writers are not slowed down any more");
+	s->all->rate = rate;
+}
+
+static int seeding_take(struct seeding *s, const struct migrate_take *take, struct error *error)
+{
+	uint64_t before = s->session->taken_at;
 	int err;
 
 	pthread_mutex_lock(&s->all->sessions.lock);
 	if (s->session->final)
 		err = error_set(error, -EALREADY, "the region is this leecher's already");
 	else
-		err = session_take(&s->all->sessions, s->session, received, error);
+		err = session_take(s->session, take->received, error);
+	if (!err && take->slow && s->all->throttle) {
+		session_slow(s->session, before, s->all->throttle);
+		seeding_throttle(s);
+	}
 	pthread_mutex_unlock(&s->all->sessions.lock);
 	/* Nobody else touches what was told while the connection lasts. */
-	return err ? err : link_send_extents(&s->link, &s->session->told, seeding_until(), error);
+	return err ? err : link_send_dirty(&s->link, &s->session->told, seeding_until(), error);
 }
 
 static int seeding_note(const struct seedings *all, enum note_seed how_far, struct error *error)
@@ -135,6 +159,12 @@ static int seeding_rest(struct seeding *s, const struct migrate_finalize *finali
 	err = seeding_note(s->all, NOTE_STOPPING, error);
 	if (err)
 		return err;
+	/* It ends with the finalize, whatever becomes of that; if they are still to be slowed down they are anew. */
+	pthread_mutex_lock(&sessions->lock);
+	for (unsigned int i = 0; i < SESSIONS; i++)
+		sessions->list[i].rate = 0;
+	seeding_throttle(s);
+	pthread_mutex_unlock(&sessions->lock);
 	err = stop_suspend(s->all->stop, s->all->device, deadline, error);
 	if (err)
 		goto forget;
@@ -144,7 +174,7 @@ static int seeding_rest(struct seeding *s, const struct migrate_finalize *finali
 	if (err)
 		goto resume;
 	pthread_mutex_lock(&sessions->lock);
-	err = session_take(sessions, session, finalize->received, error);
+	err = session_take(session, finalize->received, error);
 	if (!err) {
 		session->held_since = finalized.held_since;
 		session->times = (struct migrate_finalized) {
@@ -202,7 +232,7 @@ static int seeding_finalize(struct seeding *s, const struct migrate_finalize *fi
 	m.finalized = s->session->times;
 	m.finalized.held = loop_now() - s->session->held_since;
 	err = link_send(&s->link, &m, seeding_until(), error);
-	return err ? err : link_send_extents(&s->link, &s->session->told, seeding_until(), error);
+	return err ? err : link_send_dirty(&s->link, &s->session->told, seeding_until(), error);
 }
 
 static int seeding_commit(struct seeding *s, struct error *error)
@@ -307,7 +337,7 @@ static int seeding_answer(struct seeding *s, const struct migrate_message *m, st
 		return err;
 	switch (m->type) {
 	case MIGRATE_TAKE:
-		return seeding_take(s, m->received, error);
+		return seeding_take(s, &m->take, error);
 	case MIGRATE_FINALIZE:
 		return seeding_finalize(s, &m->finalize, error);
 	case MIGRATE_COMMIT:
@@ -335,6 +365,7 @@ static int seeding_serve(struct seeding *s, struct error *error)
 		if (err)
 			return err;
 		err = seeding_answer(s, &m, error);
+		atomic_fetch_add(&s->all->sent, atomic_exchange(&s->link.sent, 0));
 		if (!err)
 			continue;
 		if (s->link.lost || seeding_refuse(s, error))
@@ -346,8 +377,11 @@ static int seeding_serve(struct seeding *s, struct error *error)
 static void seeding_leave(struct seeding *s)
 {
 	pthread_mutex_lock(&s->all->sessions.lock);
-	if (s->session)
+	if (s->session) {
 		session_leave(&s->all->sessions, s->session);
+		if (s->control)
+			seeding_throttle(s);
+	}
 	pthread_mutex_unlock(&s->all->sessions.lock);
 }
 

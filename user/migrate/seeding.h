@@ -20,12 +20,15 @@ struct seedings {
 	/* Constant. */
 	const struct stop_options *stop;
 	uint32_t hold_time;		/* ms */
+	uint64_t throttle;		/* bytes a second that writers are slowed down to at least; 0: they are not */
 	const char *device;		/* path */
 	int interrupt;			/* an eventfd: readable at the end */
 
 	struct sessions sessions;
+	uint64_t rate;			/* of the device now, for who holds their lock */
 	pthread_mutex_t order;		/* held while one finalizes, or takes that back */
 	_Atomic unsigned int running;	/* threads */
+	_Atomic uint64_t sent;		/* bytes, by the links */
 	atomic_bool gone;		/* the region is at a leecher as a whole */
 	struct post post;		/* to the main thread */
 	struct post_job told;		/* @gone has become true */

@@ -62,8 +62,14 @@ int session_new(struct sessions *sessions, struct control *control, struct sessi
 	err = epoch_open(&s->epoch, error);
 	if (err)
 		return err;
+	if (dirty_init(&s->told, sessions->size, s->epoch.grain) ||
+	    dirty_init(&s->fresh, sessions->size, s->epoch.grain)) {
+		session_end(s, control);
+		return error_set(error, -ENOMEM, "out of memory for what is written");
+	}
 	s->number = session_number();
 	s->linked = true;
+	s->taken_at = loop_now();
 	*out = s;
 	return 0;
 }
@@ -89,6 +95,7 @@ int session_resume(struct sessions *sessions, struct control *control, uint64_t 
 void session_leave(struct sessions *sessions, struct session *session)
 {
 	session->linked = false;
+	session->rate = 0;
 	pthread_cond_broadcast(&sessions->dismissed);
 	session->left = loop_now();
 	session->epoch.control = NULL;
@@ -101,7 +108,8 @@ void session_end(struct session *session, struct control *control)
 	session->epoch.control = control;
 	if (control && epoch_close(&session->epoch, &error))
 		log_warn("cannot stop watching what is written: %s", error.text);
-	free(session->told.extent);
+	dirty_free(&session->told);
+	dirty_free(&session->fresh);
 	memset(session, 0, sizeof(*session));
 }
 
@@ -156,31 +164,57 @@ void sessions_init(struct sessions *sessions)
 
 void sessions_free(struct sessions *sessions)
 {
-	for (unsigned int i = 0; i < SESSIONS; i++)
-		free(sessions->list[i].told.extent);
+	for (unsigned int i = 0; i < SESSIONS; i++) {
+		dirty_free(&sessions->list[i].told);
+		dirty_free(&sessions->list[i].fresh);
+	}
 	pthread_cond_destroy(&sessions->dismissed);
 	pthread_mutex_destroy(&sessions->lock);
 }
 
-int session_take(struct sessions *sessions, struct session *session, uint32_t received,
-		 struct error *error)
+int session_take(struct session *session, uint32_t received, struct error *error)
 {
-	const struct r3map_extent all = { .length = sessions->size };
+	const struct dirty told = session->told;
 	int err;
 
-	if (received == session->taken) {
-		session->told.count = 0;
-		session->told.bytes = 0;
-	} else if (received + 1 != session->taken) {
+	if (received != session->taken && received + 1 != session->taken)
 		return error_set(error, -EINVAL, "the leecher has received %" PRIu32 " answers of %" PRIu32,
 				 received, session->taken);
+	err = epoch_take(&session->epoch, session->fresh.word, session->fresh.words, error);
+	if (err)
+		session->spoiled = true;
+	if (err)
+		return err;
+	if (session->spoiled)
+		dirty_fill(&session->fresh);
+	/* What was told and not received is told again with what has come since. */
+	if (received != session->taken)
+		dirty_merge(&session->fresh, &told);
+	session->told = session->fresh;
+	session->fresh = told;
+	session->spoiled = false;
+	session->taken = received + 1;
+	session->taken_at = loop_now();
+	return 0;
+}
+
+void session_slow(struct session *session, uint64_t before, uint64_t least)
+{
+	uint64_t ms = (session->taken_at - before) / MS + 1;
+	uint64_t rate = session->rate ? session->rate : dirty_bytes(&session->told) / ms * 1000;
+
+	session->rate = rate / 2 > least ? rate / 2 : least;
+}
+
+uint64_t sessions_rate(const struct sessions *sessions)
+{
+	uint64_t rate = 0;
+
+	for (unsigned int i = 0; i < SESSIONS; i++) {
+		const struct session *s = &sessions->list[i];
+
+		if (s->number && s->linked && s->rate && (!rate || s->rate < rate))
+			rate = s->rate;
 	}
-	/* What was told and not received stays, and is told again with what has come since. */
-	if (session->spoiled && epoch_extents_add(&session->told, &all, 1))
-		return error_set(error, -ENOMEM, "out of memory for what was written");
-	err = epoch_take(&session->epoch, &session->told, error);
-	session->spoiled = err;
-	if (!err)
-		session->taken = received + 1;
-	return err;
+	return rate;
 }

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "migrate/dirty.h"
 #include "migrate/message.h"
 #include "nl/epoch.h"
 
@@ -34,8 +35,11 @@ struct session {
 	uint64_t left;			/* ns: since when none is */
 	struct epoch epoch;		/* its control is that of the connection that uses it */
 	uint32_t taken;			/* TAKEs that were answered */
-	struct epoch_extents told;	/* by the last of them: again, if it was not received */
+	struct dirty told;		/* by the last of them: again, if it was not received */
+	struct dirty fresh;		/* room for the next one */
 	bool spoiled;			/* something was taken and could not be told: all counts as written */
+	uint64_t taken_at;		/* ns: of the last of them */
+	uint64_t rate;			/* bytes a second that its leecher would have written at most; 0: any */
 	bool final;
 	bool committed;
 	struct migrate_finalized times;
@@ -85,7 +89,14 @@ void sessions_free(struct sessions *sessions);
  * Answers TAKE: what was written since the last one whose answer was @received, in @session->told. 0 or a
  * negative errno with a sentence.
  */
-int session_take(struct sessions *sessions, struct session *session, uint32_t received,
-		 struct error *error);
+int session_take(struct session *session, uint32_t received, struct error *error);
+
+/*
+ * Its leecher finds that rounds do not become shorter: half of what was written since the last list but one, or of
+ * the rate that there is, is to be the rate, but not less than @least. @before: ns, when that list was taken.
+ */
+void session_slow(struct session *session, uint64_t before, uint64_t least);
+/* The lowest rate of those that are linked, or 0. */
+uint64_t sessions_rate(const struct sessions *sessions);
 
 #endif

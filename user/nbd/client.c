@@ -213,6 +213,7 @@ int nbd_client_new(struct stream stream, const struct nbd_export *export,
 	c->name = config->name;
 	c->unflushed = config->unflushed;
 	c->listener = config->listener;
+	c->received = config->received;
 	c->waiting_tail = &c->waiting;
 	c->free_count = NBD_CLIENT_DEPTH;
 	for (i = 0; i < NBD_CLIENT_DEPTH; i++)	/* slot 0 is taken first */

@@ -36,6 +36,7 @@ struct nbd_client_config {
 	struct nbd_dial dial;		/* how to connect again; not used if reconnect_ms is 0 */
 	struct nbd_unflushed *unflushed;	/* flushes tell of lost writes; NULL: they do not */
 	struct backend_listener *listener;	/* told of lost connections, or NULL */
+	_Atomic uint64_t *received;	/* bytes of replies are added there, or NULL */
 };
 
 /*

@@ -74,6 +74,7 @@ struct nbd_client {
 	uint32_t reconnect_ms;
 	struct nbd_unflushed *unflushed;
 	struct backend_listener *listener;	/* or NULL */
+	_Atomic uint64_t *received;	/* or NULL */
 	struct nbd_dialer *dialer;	/* NULL: there is no second connection */
 
 	bool live;

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <endian.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "connection.h"
@@ -139,6 +140,8 @@ static bool rx_fill(struct nbd_client *client)
 	if (got <= 0)
 		return read_failed(client, (int)got);
 	client->heard += (uint64_t)got;
+	if (client->received)
+		atomic_fetch_add_explicit(client->received, (uint64_t)got, memory_order_relaxed);
 	if (data) {
 		uint32_t length = (size_t)got < data ? (uint32_t)got : (uint32_t)data;
 

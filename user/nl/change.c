@@ -38,6 +38,10 @@ static int change_fill(const struct device_change *change, struct device *device
 		device->park = change->park;
 		device->present |= DEVICE_HAS(PARK);
 	}
+	if (change->throttle != UINT64_MAX) {
+		device->throttle = change->throttle;
+		device->present |= DEVICE_HAS(THROTTLE);
+	}
 	return 0;
 }
 

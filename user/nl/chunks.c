@@ -202,12 +202,6 @@ int chunks_done(const struct chunks *chunks, const struct r3map_extent *extents,
 	return chunks_tell(chunks, R3MAP_CMD_DIRTY_DONE, extents, count, code, error);
 }
 
-int chunks_forget(const struct chunks *chunks, const struct r3map_extent *extents,
-		  unsigned int count, struct error *error)
-{
-	return chunks_tell(chunks, R3MAP_CMD_CHUNK_DROP, extents, count, 0, error);
-}
-
 int chunks_local(const struct chunks *chunks, uint64_t *bytes, struct error *error)
 {
 	unsigned int tries = 0;

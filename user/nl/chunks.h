@@ -66,9 +66,6 @@ int chunks_take(const struct chunks *chunks, uint64_t offset, uint64_t length, u
 /* Taken chunks are at the backend, or not, as chunks_fill(). */
 int chunks_done(const struct chunks *chunks, const struct r3map_extent *extents,
 		unsigned int count, int code, struct error *error);
-/* Of the module only, of a device that is held: they are remote again. */
-int chunks_forget(const struct chunks *chunks, const struct r3map_extent *extents,
-		  unsigned int count, struct error *error);
 /* Of the module only: the states of all chunks from @offset on; the generation does not matter. */
 int chunks_get(const struct chunks *chunks, uint64_t offset, struct chunk_extents *extents,
 	       struct error *error);

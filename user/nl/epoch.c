@@ -69,126 +69,85 @@ int epoch_close(const struct epoch *epoch, struct error *error)
 	return control_request(epoch->control, msg, R3MAP_A_CHUNK_MAX, NULL, NULL, error);
 }
 
-/* --- extents ------------------------------------------------------------------------------ */
+/* --- what was written --------------------------------------------------------------------- */
 
-static int extents_reserve(struct epoch_extents *extents, unsigned int more)
-{
-	unsigned int room = extents->room ? extents->room : R3MAP_EPOCH_EXTENTS;
-	struct r3map_extent *grown;
-
-	if (extents->room - extents->count >= more)
-		return 0;
-	while (room - extents->count < more)
-		room *= 2;
-	grown = realloc(extents->extent, room * sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	extents->extent = grown;
-	extents->room = room;
-	return 0;
-}
-
-static int extent_compare(const void *a, const void *b)
-{
-	const struct r3map_extent *x = a, *y = b;
-
-	return x->offset < y->offset ? -1 : x->offset > y->offset;
-}
-
-/* Sorted, and none of them touches another. */
-void epoch_extents_merge(struct epoch_extents *extents)
-{
-	struct r3map_extent *list = extents->extent;
-	unsigned int used = 0;
-
-	extents->bytes = 0;
-	if (!extents->count)
-		return;
-	qsort(list, extents->count, sizeof(*list), extent_compare);
-	for (unsigned int i = 0; i < extents->count; i++) {
-		struct r3map_extent *last = used ? &list[used - 1] : NULL;
-		uint64_t end = list[i].offset + list[i].length;
-
-		if (!last || last->offset + last->length < list[i].offset)
-			list[used++] = list[i];
-		else if (end > last->offset + last->length)
-			last->length = end - last->offset;
-	}
-	extents->count = used;
-	for (unsigned int i = 0; i < used; i++)
-		extents->bytes += list[i].length;
-}
-
-int epoch_extents_append(struct epoch_extents *extents, const struct r3map_extent *more,
-			 unsigned int count)
-{
-	if (!count)
-		return 0;
-	if (extents_reserve(extents, count))
-		return -ENOMEM;
-	memcpy(extents->extent + extents->count, more, count * sizeof(*more));
-	extents->count += count;
-	return 0;
-}
-
-int epoch_extents_add(struct epoch_extents *extents, const struct r3map_extent *more,
-		      unsigned int count)
-{
-	int err = epoch_extents_append(extents, more, count);
-
-	if (!err)
-		epoch_extents_merge(extents);
-	return err;
-}
-
-struct take {
-	struct epoch_extents *extents;	/* with room for one answer */
-	uint64_t next;
-};
+#define TOUCHED		512u	/* words: no page has more */
+#define TRIES		8u	/* pages are where they are touched; only a fork in between takes them away */
 
 static int take_reply(struct nlattr **attrs, void *data)
 {
-	struct nlattr *list = attrs[R3MAP_A_CHUNK_EXTENTS];
-	struct take *take = data;
-	unsigned int count;
+	uint64_t *next = data;
 
-	if (!list || !attrs[R3MAP_A_CHUNK_NEXT] ||
-	    nla_len(attrs[R3MAP_A_CHUNK_NEXT]) != sizeof(uint64_t) ||
-	    (size_t)nla_len(list) % sizeof(struct r3map_extent))
+	if (!attrs[R3MAP_A_CHUNK_NEXT] || nla_len(attrs[R3MAP_A_CHUNK_NEXT]) != sizeof(*next))
 		return -EBADMSG;
-	count = (unsigned int)((size_t)nla_len(list) / sizeof(struct r3map_extent));
-	if (count > R3MAP_EPOCH_EXTENTS)
-		return -EBADMSG;
-	memcpy(take->extents->extent + take->extents->count, nla_data(list), (size_t)nla_len(list));
-	take->extents->count += count;
-	take->next = nla_get_u64(attrs[R3MAP_A_CHUNK_NEXT]);
+	*next = nla_get_u64(attrs[R3MAP_A_CHUNK_NEXT]);
 	return 0;
 }
 
-/* One message. Memory for the answer is there before anything is cleared. */
-static int take_some(const struct epoch *epoch, struct take *take, struct error *error)
+/* Makes the pages be there, to be written: the module does not wait for one. */
+static void words_touch(volatile uint64_t *words, size_t count)
 {
-	struct nl_msg *msg;
+	for (size_t i = 0; i < count; i += TOUCHED)
+		words[i] = words[i];
+	words[count - 1] = words[count - 1];
+}
 
-	if (extents_reserve(take->extents, R3MAP_EPOCH_EXTENTS))
-		return error_set(error, -ENOMEM, "out of memory for what was written");
-	msg = epoch_message(epoch, R3MAP_CMD_EPOCH_TAKE);
-	if (!msg || nla_put_u64(msg, R3MAP_A_CHUNK_OFFSET, take->next)) {
+static size_t words_most(size_t count)
+{
+	return count < R3MAP_MAX_BITMAP / sizeof(uint64_t) ? count : R3MAP_MAX_BITMAP / sizeof(uint64_t);
+}
+
+/* The words from @offset on, in the region's bytes. */
+static int words_put(struct nl_msg *msg, uint64_t offset, const uint64_t *words, size_t count)
+{
+	return nla_put_u64(msg, R3MAP_A_CHUNK_OFFSET, offset) ||
+	       nla_put_u64(msg, R3MAP_A_CHUNK_BITMAP, (uintptr_t)words) ||
+	       nla_put_u32(msg, R3MAP_A_CHUNK_BITMAP_SIZE, (uint32_t)(count * sizeof(*words)));
+}
+
+/* One message; *@next: where it stopped, or as it was. */
+static int take_some(const struct epoch *epoch, uint64_t *next, uint64_t *words, size_t count,
+		     bool keep, struct error *error)
+{
+	struct nl_msg *msg = epoch_message(epoch, R3MAP_CMD_EPOCH_TAKE);
+
+	if (!msg || words_put(msg, *next, words, count) ||
+	    (keep && nla_put_flag(msg, R3MAP_A_CHUNK_KEEP))) {
 		nlmsg_free(msg);
 		return error_set(error, -ENOMEM, "out of memory");
 	}
-	return control_request(epoch->control, msg, R3MAP_A_CHUNK_MAX, take_reply, take, error);
+	return control_request(epoch->control, msg, R3MAP_A_CHUNK_MAX, take_reply, next, error);
 }
 
-int epoch_take(const struct epoch *epoch, struct epoch_extents *extents, struct error *error)
+static int take_words(const struct epoch *epoch, size_t first, uint64_t *words, size_t count,
+		      bool keep, struct error *error)
 {
-	struct take take = { .extents = extents };
+	const uint64_t each = 64ull * epoch->grain;
+	uint64_t next = first * each, end = (first + count) * each;
+	unsigned int tries = 0;
 	int err = 0;
 
-	while (!err && take.next < epoch->size)
-		err = take_some(epoch, &take, error);
-	epoch_extents_merge(extents);
+	while (!err && next < end && next < epoch->size) {
+		size_t done = (size_t)(next / each) - first;
+
+		err = take_some(epoch, &next, words + done, words_most(count - done), keep, error);
+		if (err != -EFAULT || tries++ == TRIES)
+			continue;
+		words_touch(words + done, words_most(count - done));
+		err = 0;
+	}
 	return err;
+}
+
+int epoch_take(const struct epoch *epoch, uint64_t *words, size_t count, struct error *error)
+{
+	return take_words(epoch, 0, words, count, false, error);
+}
+
+int epoch_peek(const struct epoch *epoch, size_t first, uint64_t *words, size_t count,
+	       struct error *error)
+{
+	return take_words(epoch, first, words, count, true, error);
 }
 
 /* --- holding ------------------------------------------------------------------------------ */
@@ -215,6 +174,19 @@ int device_retire(struct control *control, uint32_t index, uint64_t generation,
 		  struct error *error)
 {
 	return device_order(control, R3MAP_CMD_DEVICE_RETIRE, index, generation, error);
+}
+
+int device_throttle(struct control *control, uint32_t index, uint64_t generation, uint64_t rate,
+		    struct error *error)
+{
+	const struct device in = {
+		.present = DEVICE_HAS(INDEX) | DEVICE_HAS(GENERATION) | DEVICE_HAS(THROTTLE),
+		.index = index,
+		.generation = generation,
+		.throttle = rate,
+	};
+
+	return device_request(control, R3MAP_CMD_DEVICE_SET, &in, NULL, error);
 }
 
 struct finalize_wait {
@@ -334,41 +306,35 @@ int device_finalize(struct control *control, uint32_t index, uint64_t generation
 
 /* --- chunks that have changed where they come from ---------------------------------------- */
 
-/* Whole chunks, none twice; the caller frees. */
-static int drop_round(const struct chunks *chunks, uint64_t size, const struct r3map_extent *extents,
-		      unsigned int count, struct epoch_extents *whole)
+static int drop_some(const struct chunks *chunks, uint64_t offset, const uint64_t *words,
+		     size_t count, struct error *error)
 {
-	const uint64_t mask = chunks->chunk - 1;
+	struct nl_msg *msg = control_message(chunks->control, R3MAP_CMD_CHUNK_DROP, 0);
 
-	if (extents_reserve(whole, count))
-		return -ENOMEM;
-	for (unsigned int i = 0; i < count; i++) {
-		uint64_t from = extents[i].offset & ~mask;
-		uint64_t to = (extents[i].offset + extents[i].length + mask) & ~mask;
-
-		if (to > size)
-			to = size;
-		if (from >= to)
-			continue;
-		whole->extent[whole->count++] =
-			(struct r3map_extent) { .offset = from, .length = to - from };
+	if (!msg || nla_put_u32(msg, R3MAP_A_CHUNK_INDEX, chunks->index) ||
+	    nla_put_u64(msg, R3MAP_A_CHUNK_GENERATION, chunks->generation) ||
+	    words_put(msg, offset, words, count)) {
+		nlmsg_free(msg);
+		return error_set(error, -ENOMEM, "out of memory");
 	}
-	epoch_extents_merge(whole);
-	return 0;
+	return control_request(chunks->control, msg, R3MAP_A_CHUNK_MAX, NULL, NULL, error);
 }
 
-int chunks_drop(const struct chunks *chunks, uint64_t size, const struct r3map_extent *extents,
-		unsigned int count, struct error *error)
+int chunks_drop(const struct chunks *chunks, uint64_t *words, size_t count, struct error *error)
 {
-	struct epoch_extents whole = { 0 };
+	unsigned int tries = 0;
+	size_t done = 0, some;
 	int err = 0;
 
-	if (!count)
-		return 0;
-	if (drop_round(chunks, size, extents, count, &whole))
-		err = error_set(error, -ENOMEM, "out of memory");
-	else
-		err = chunks_forget(chunks, whole.extent, whole.count, error);
-	free(whole.extent);
+	while (!err && done < count) {
+		some = words_most(count - done);
+		err = drop_some(chunks, done * 64 * chunks->chunk, words + done, some, error);
+		if (!err) {
+			done += some;
+		} else if (err == -EFAULT && tries++ < TRIES) {
+			words_touch(words + done, some);
+			err = 0;
+		}
+	}
 	return err;
 }

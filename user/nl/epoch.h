@@ -10,6 +10,8 @@
 #define R3MAP_NL_EPOCH_H
 
 #include <linux/r3map.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct chunks;
@@ -30,22 +32,14 @@ struct epoch {
 int epoch_open(struct epoch *epoch, struct error *error);
 int epoch_close(const struct epoch *epoch, struct error *error);
 
-/* What was written, in whole grains, ascending; the caller frees @extent. */
-struct epoch_extents {
-	uint64_t bytes;			/* of all of them */
-	unsigned int count, room;
-	struct r3map_extent *extent;
-};
-
-/* Adds what is dirty in @epoch, all of the region, and clears it there. */
-int epoch_take(const struct epoch *epoch, struct epoch_extents *extents, struct error *error);
-/* Adds @more to @extents, in any order, until they are merged. 0 or -ENOMEM, and nothing has changed. */
-int epoch_extents_append(struct epoch_extents *extents, const struct r3map_extent *more,
-			 unsigned int count);
-void epoch_extents_merge(struct epoch_extents *extents);
-/* Both. */
-int epoch_extents_add(struct epoch_extents *extents, const struct r3map_extent *more,
-		      unsigned int count);
+/*
+ * What is dirty in @epoch, into @words: bit i of word j is grain 64 j + i. @count: of words, those that the region
+ * has. It is not dirty any more then. After an error some of it may have been taken.
+ */
+int epoch_take(const struct epoch *epoch, uint64_t *words, size_t count, struct error *error);
+/* The same of @count words from word @first on, all of the region's; it stays dirty. */
+int epoch_peek(const struct epoch *epoch, size_t first, uint64_t *words, size_t count,
+	       struct error *error);
 
 /* What became of a DEVICE_FINALIZE. */
 struct finalized {
@@ -66,8 +60,14 @@ int device_release(struct control *control, uint32_t index, uint64_t generation,
 int device_retire(struct control *control, uint32_t index, uint64_t generation,
 		  struct error *error);
 
-/* These bytes of a device that is held are remote again, as whole chunks; in any order. */
-int chunks_drop(const struct chunks *chunks, uint64_t size, const struct r3map_extent *extents,
-		unsigned int count, struct error *error);
+/* No more than @rate bytes a second are written, while an epoch is open; 0: no limit. */
+int device_throttle(struct control *control, uint32_t index, uint64_t generation, uint64_t rate,
+		    struct error *error);
+
+/*
+ * Chunks of a device that is held are remote again, those whose bit is set: bit i of word j is chunk 64 j + i, and
+ * @count is that of words for all of them. The words do not change. After an error, some may be.
+ */
+int chunks_drop(const struct chunks *chunks, uint64_t *words, size_t count, struct error *error);
 
 #endif

@@ -125,32 +125,27 @@ void answer_extents(struct request *request, char *data)
 	}
 }
 
-void answer_block_status(struct request *request, const struct backend_extents *extents)
+void answer_block_status(struct request *request, uint32_t id, const struct backend_extents *extents,
+			 uint32_t (*flags)(uint32_t extent), size_t *used, bool last)
 {
 	bool extended = request->peer->headers == NBD_HEADERS_EXTENDED;
 	size_t fixed = extended ? NBD_STATUS_EXT_SIZE : NBD_STATUS_SIZE;
 	size_t each = extended ? NBD_EXTENT_EXT_SIZE : NBD_EXTENT_SIZE;
-	uint32_t context = htobe32(PEER_CONTEXT_ALLOCATION);
-	uint32_t count = htobe32(extents->used);
-	char *to = request->buffer;
-	uint32_t i;
+	uint32_t context = htobe32(id), count = htobe32(extents->used), i;
+	char *to = (char *)request->buffer + *used;
 
+	to += chunk_put(request, extended ? NBD_REPLY_TYPE_BLOCK_STATUS_EXT : NBD_REPLY_TYPE_BLOCK_STATUS,
+			last, fixed + extents->used * each, to);
 	memcpy(to, &context, sizeof(context));
 	if (extended)
 		memcpy(to + sizeof(context), &count, sizeof(count));
-	for (i = 0; i < extents->used; i++) {
-		uint32_t flags = extents->extent[i].flags;
-
-		nbd_extent_encode(extended, extents->extent[i].length,
-				  (flags & BACKEND_EXTENT_HOLE ? NBD_STATE_HOLE : 0) |
-				  (flags & BACKEND_EXTENT_ZERO ? NBD_STATE_ZERO : 0),
-				  to + fixed + i * each);
-	}
+	to += fixed;
+	for (i = 0; i < extents->used; i++, to += each)
+		nbd_extent_encode(extended, extents->extent[i].length, flags(extents->extent[i].flags), to);
+	*used = (size_t)(to - (char *)request->buffer);
+	if (!last)
+		return;
 	request->pieces = request->own;
 	request->piece_count = 0;
-	piece_add(request, request->header,
-		  chunk_put(request, extended ? NBD_REPLY_TYPE_BLOCK_STATUS_EXT :
-			    NBD_REPLY_TYPE_BLOCK_STATUS, true, fixed + extents->used * each,
-			    request->header));
-	piece_add(request, to, fixed + extents->used * each);
+	piece_add(request, request->buffer, *used);
 }

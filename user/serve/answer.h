@@ -28,7 +28,12 @@ void answer_data(struct request *request, const void *data);
  * backend maps it if NULL, and holes.
  */
 void answer_extents(struct request *request, char *data);
-/* BLOCK_STATUS: @extents, encoded into request->buffer, which has room for them. */
-void answer_block_status(struct request *request, const struct backend_extents *extents);
+/*
+ * BLOCK_STATUS: one chunk, of context @id, behind the *@used bytes that are in request->buffer already, which has room
+ * for it; @flags: of an extent, for the client. @last: it is the answer then.
+ */
+#define ANSWER_STATUS(extents)	(NBD_REPLY_MAX + NBD_STATUS_EXT_SIZE + (extents) * NBD_EXTENT_EXT_SIZE)
+void answer_block_status(struct request *request, uint32_t id, const struct backend_extents *extents,
+			 uint32_t (*flags)(uint32_t extent), size_t *used, bool last);
 
 #endif

@@ -102,6 +102,20 @@ int exports_add_open(struct exports *exports, struct backend *backend, bool borr
 	return 0;
 }
 
+void exports_add_context(struct exports *exports, const struct export_context *context)
+{
+	struct export *export = &exports->list[exports->count - 1];
+
+	export->contexts[export->context_count++] = *context;
+}
+
+const char *export_context_name(const struct export *export, unsigned int number)
+{
+	if (!number)
+		return NBD_META_BASE_ALLOCATION;
+	return number <= export->context_count ? export->contexts[number - 1].name : NULL;
+}
+
 static struct export *named(const struct exports *exports, const char *name, size_t length)
 {
 	unsigned int i;

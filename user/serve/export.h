@@ -17,6 +17,19 @@ struct error;
 
 #define SERVE_HOME_ANY	UINT32_MAX
 
+#define EXPORT_CONTEXTS	4u		/* of an export, with base:allocation */
+
+/* A metadata context besides base:allocation. */
+struct export_context {
+	const char *name;		/* "r3map:dirty"; prefix and name are without wildcards */
+	/*
+	 * What there is at @offset, as extents with the flags that the client is told, up to *@extents' room or
+	 * @length, at least one. To be quick. Any thread of the server. 0 or a negative errno.
+	 */
+	int (*look)(void *data, uint64_t offset, uint32_t length, struct backend_extents *extents);
+	void *data;
+};
+
 struct export {
 	const char *name;		/* owned; "" for the unnamed one */
 	const char *description;	/* borrowed, or NULL */
@@ -30,7 +43,10 @@ struct export {
 	 * others hand theirs over. Else SERVE_HOME_ANY.
 	 */
 	uint32_t home;
+	struct export_context contexts[EXPORT_CONTEXTS - 1];
+	unsigned int context_count;
 	_Atomic uint32_t connections;
+	_Atomic uint64_t sent;		/* bytes of answers, before TLS */
 };
 
 struct exports {
@@ -61,6 +77,10 @@ int exports_settle(struct exports *exports, const char *name, unsigned int threa
 int exports_describe(struct exports *exports, const char *spec, struct error *error);
 /* The export that clients call @name; NULL: there is none. */
 struct export *exports_find(const struct exports *exports, const char *name);
+/* A further context of the export that was added last, before exports_settle(). Borrows the name. */
+void exports_add_context(struct exports *exports, const struct export_context *context);
+/* What is called @number in the protocol, from 0, which is base:allocation; NULL: there is none. */
+const char *export_context_name(const struct export *export, unsigned int number);
 /* Closes all backends; nobody uses them any more. */
 void exports_free(struct exports *exports);
 

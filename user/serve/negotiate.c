@@ -28,7 +28,8 @@ struct negotiation {
 	uint32_t options;		/* seen so far */
 	uint32_t refused;		/* option whose data is skipped */
 	uint32_t skip;			/* bytes of it to come */
-	const struct export *context;	/* that SET_META_CONTEXT chose base:allocation for, or NULL */
+	const struct export *context;	/* that SET_META_CONTEXT chose for, or NULL */
+	uint32_t contexts;		/* what it chose: a bit each */
 	char name[NBD_MAX_STRING + 1];	/* of an export, as the option has it */
 	size_t used;
 	char buf[sizeof(struct nbd_option_header) + SERVE_OPTION_MAX];
@@ -164,12 +165,33 @@ static void headers(struct peer *peer, uint32_t option, struct nbd_reader *from)
 	}
 }
 
-/* Is base:allocation among what @query means? */
-static bool query_matches(const char *query, size_t length, bool listing)
+/* Is @name what @query means, or, in a list, one of its kind? */
+static bool query_matches(const char *name, const char *query, size_t length, bool listing)
 {
-	return (length == strlen(NBD_META_BASE_ALLOCATION) &&
-		!memcmp(query, NBD_META_BASE_ALLOCATION, length)) ||
-	       (listing && length == strlen("base:") && !memcmp(query, "base:", length));
+	const size_t prefix = (size_t)(strchr(name, ':') - name) + 1;
+
+	return (length == strlen(name) && !memcmp(query, name, length)) ||
+	       (listing && length == prefix && !memcmp(query, name, prefix));
+}
+
+/* Those of @export that are among @queries, which are well-formed: a bit each. None, in a list, means all. */
+static uint32_t queries_match(const struct export *export, struct nbd_reader *from, uint32_t queries,
+			      bool listing)
+{
+	const char *name;
+	uint32_t found = 0;
+
+	if (listing && !queries)
+		return UINT32_MAX;
+	while (queries--) {
+		uint32_t length = nbd_get32(from);
+		const char *query = nbd_get(from, length);
+
+		for (unsigned int i = 0; (name = export_context_name(export, i)); i++)
+			if (query_matches(name, query, length, listing))
+				found |= 1u << i;
+	}
+	return found;
 }
 
 /* The export that the option names, in n->name; NULL: there is none, and the client was told. */
@@ -189,25 +211,35 @@ static struct export *export_named(struct peer *peer, uint32_t option)
 	return export;
 }
 
+static void context_reply(struct peer *peer, uint32_t option, uint32_t id, const char *name)
+{
+	char data[sizeof(id) + NBD_MAX_STRING];
+	struct nbd_writer to = { .buf = data, .room = sizeof(data) };
+
+	nbd_put32(&to, id);
+	nbd_put(&to, name, strlen(name));
+	reply(peer, option, NBD_REP_META_CONTEXT, data, to.used);
+}
+
 static void meta_context(struct peer *peer, uint32_t option, struct nbd_reader *from)
 {
 	bool listing = option == NBD_OPT_LIST_META_CONTEXT;
 	struct negotiation *n = peer->negotiation;
 	const struct export *export;
-	bool match = false;
-	uint32_t queries, i;
+	struct nbd_reader again;
+	uint32_t queries, i, found;
+	const char *name;
 
 	if (!listing)		/* every SET replaces the one before, also if it fails */
 		n->context = NULL;
 	nbd_get_string(from, n->name);
 	queries = nbd_get32(from);
+	again = *from;
 	for (i = 0; i < queries && !from->failed; i++) {
 		uint32_t length = nbd_get32(from);
-		const char *query = nbd_get(from, length);
 
-		if (query && length > NBD_MAX_STRING)
+		if (nbd_get(from, length) && length > NBD_MAX_STRING)
 			from->failed = true;
-		match |= query && query_matches(query, length, listing);
 	}
 	if (from->failed || from->left) {
 		refuse(peer, option, NBD_REP_ERR_INVALID, "the option is malformed");
@@ -220,15 +252,13 @@ static void meta_context(struct peer *peer, uint32_t option, struct nbd_reader *
 	export = export_named(peer, option);
 	if (!export)
 		return;
-	if (match || (listing && !queries)) {
-		const uint32_t id = htobe32(listing ? 0 : PEER_CONTEXT_ALLOCATION);
-		char data[sizeof(id) + sizeof(NBD_META_BASE_ALLOCATION) - 1];
-
-		memcpy(data, &id, sizeof(id));
-		memcpy(data + sizeof(id), NBD_META_BASE_ALLOCATION, sizeof(data) - sizeof(id));
-		reply(peer, option, NBD_REP_META_CONTEXT, data, sizeof(data));
-		if (!listing)
-			n->context = export;
+	found = queries_match(export, &again, queries, listing);
+	for (i = 0; (name = export_context_name(export, i)); i++)
+		if (found & 1u << i)
+			context_reply(peer, option, listing ? 0 : PEER_CONTEXT_ALLOCATION + i, name);
+	if (!listing && found) {
+		n->context = export;
+		n->contexts = found;
 	}
 	acknowledge(peer, option);
 }
@@ -248,7 +278,8 @@ static bool export_enter(struct peer *peer, struct export *export)
 /* From here on it is the export's: the handshake is over, once what was said has left. */
 static void enter(struct peer *peer)
 {
-	peer->allocation = peer->negotiation->context == peer->export;
+	if (peer->negotiation->context == peer->export)
+		peer->contexts = peer->negotiation->contexts;
 	peer_begin_requests(peer);
 }
 
@@ -379,7 +410,7 @@ static void migrate(struct peer *peer, uint32_t option, struct nbd_reader *from)
 		refuse(peer, option, NBD_REP_ERR_INVALID, "the option is malformed");
 	} else if (version != MIGRATE_VERSION) {
 		refuse(peer, option, NBD_REP_ERR_PLATFORM,
-		       "this seeder has version 1 of the control messages");
+		       "this seeder has version 2 of the control messages");
 	} else if (export_named(peer, option)) {
 		acknowledge(peer, option);
 		peer->phase = PEER_LEAVING;

@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,6 +142,9 @@ void output_send(struct peer *peer)
 		}
 		if (sent < 0)
 			sent = 0;
+		if (peer->export)
+			atomic_fetch_add_explicit(&peer->export->sent, (uint64_t)sent,
+						  memory_order_relaxed);
 		if ((size_t)sent < want)
 			peer->tx_full = true;
 		tx_advance(peer, (size_t)sent);

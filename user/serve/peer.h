@@ -56,7 +56,7 @@ struct peer {
 	struct negotiation *negotiation;	/* of PEER_OPTIONS and PEER_TLS */
 	struct peer_out out;
 	enum nbd_headers headers;
-	bool allocation;		/* base:allocation was agreed on */
+	uint32_t contexts;		/* that were agreed on: a bit for each number of export_context_name() */
 	struct export *export;		/* counted there, or NULL */
 	struct backend_channel *channel;	/* the thread's */
 
@@ -86,7 +86,8 @@ struct peer {
 	uint64_t idle_deadline;
 };
 
-#define PEER_CONTEXT_ALLOCATION	1u	/* base:allocation's id */
+#define PEER_CONTEXT_ALLOCATION	1u	/* base:allocation's id; the others' follow */
+#define PEER_ALLOCATION		1u	/* and its bit */
 
 /*
  * Takes over @fd, non-blocking, which is closed on failure. @address: for the log, cut if need be.

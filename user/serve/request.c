@@ -70,7 +70,7 @@ static struct refusal type_check(const struct peer *peer, const struct nbd_call 
 		offered = told & NBD_FLAG_SEND_CACHE;
 		break;
 	case NBD_CMD_BLOCK_STATUS:
-		if (!peer->allocation)
+		if (!peer->contexts)
 			return refuse(NBD_EINVAL, "no metadata context was set");
 		return refuse(0, NULL);
 	case NBD_CMD_WRITE:
@@ -313,23 +313,53 @@ static void read_begin(struct request *request)
 		  NULL, read_looked);
 }
 
+static uint32_t flags_allocation(uint32_t flags)
+{
+	return (flags & BACKEND_EXTENT_HOLE ? NBD_STATE_HOLE : 0) |
+	       (flags & BACKEND_EXTENT_ZERO ? NBD_STATE_ZERO : 0);
+}
+
+static uint32_t flags_same(uint32_t flags)
+{
+	return flags;
+}
+
+/* What the backend says, if that was wanted, and then what the export's other contexts say. */
 static void status_done(struct backend_io *io, int error)
 {
 	struct request *request = io->owner;
+	const struct peer *peer = request->peer;
+	const struct export *export = peer->export;
+	struct backend_extents *extents = io->extents;
+	uint32_t left = peer->contexts;
+	size_t used = 0;
 
-	if (error) {
-		finish(request, error);
-		return;
+	for (unsigned int i = 0; left && !error; i++) {
+		const struct export_context *context = i ? &export->contexts[i - 1] : NULL;
+
+		if (!(left & 1u << i))
+			continue;
+		left &= ~(1u << i);
+		if (context) {
+			extents->used = 0;
+			error = context->look(context->data, io->offset, io->length, extents);
+		}
+		if (!error)
+			answer_block_status(request, PEER_CONTEXT_ALLOCATION + i, extents,
+					    context ? flags_same : flags_allocation, &used, !left);
 	}
-	answer_block_status(request, io->extents);
-	peer_answer(request->peer, request);
+	if (error)
+		finish(request, error);
+	else
+		peer_answer(request->peer, request);
 }
 
 static void status_begin(struct request *request)
 {
 	bool one = request->call.flags & NBD_CMD_FLAG_REQ_ONE;
 	uint32_t room = one ? 1 : STATUS_EXTENTS;
-	size_t answer = NBD_STATUS_EXT_SIZE + room * NBD_EXTENT_EXT_SIZE;
+	const struct export *export = request->peer->export;
+	size_t answer = ((1 + export->context_count) * ANSWER_STATUS(room) + 7) & ~(size_t)7;
 	uint64_t length = request->call.length;
 	struct backend_extents *extents;
 
@@ -345,6 +375,12 @@ static void status_begin(struct request *request)
 	request->io.extents = extents;
 	if (one)
 		request->io.flags |= BACKEND_ONE;
+	if (!(request->peer->contexts & PEER_ALLOCATION)) {
+		request->io.offset = request->call.offset;
+		request->io.length = (uint32_t)length;
+		request->io.owner = request;
+		return status_done(&request->io, 0);
+	}
 	io_submit(request, BACKEND_EXTENTS, request->call.offset, (uint32_t)length, NULL,
 		  status_done);
 }
