@@ -139,8 +139,8 @@ int r3map_chunks_done(struct r3map_chunks *chunks, const struct r3map_extent *ex
 int r3map_chunks_drop(struct r3map_chunks *chunks, const struct r3map_extent *extents, u32 nr,
 		      struct netlink_ext_ack *extack);
 /*
- * The same of those whose bit is set in @words words of @bits, from @first, a multiple of 64, on. A page at most: the
- * lock is held meanwhile.
+ * The same of those whose bit is set in @words words of @bits, from @first, a multiple of 64, on.
+ * A page at most: the lock is held meanwhile.
  */
 int r3map_chunks_drop_bits(struct r3map_chunks *chunks, unsigned long first,
 			   const unsigned long *bits, unsigned long words,

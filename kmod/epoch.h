@@ -70,7 +70,8 @@ void r3map_epoch_take(struct r3map_epoch *epoch, struct r3map_epoch_query *query
 /*
  * The same as words of 64 grains, in the memory of the task that asks, which has to be there.
  * @first: the first word; @nr: at most so many. @still: no bio writes now, and none can begin to.
- * Return: how many were copied, to the end of the region at most. Context: dev->lock is held; may sleep.
+ * Context: dev->lock is held; may sleep.
+ * Return: how many were copied, to the end of the region at most.
  */
 unsigned long r3map_epoch_copy(struct r3map_epoch *epoch, unsigned long first, unsigned long nr,
 			       u64 __user *to, bool keep, bool still);

@@ -557,7 +557,8 @@ int r3map_netlink_device_set(struct sk_buff *skb, struct genl_info *info)
 	if (size && bytes % dev->params.logical_block)
 		err = refuse(info, R3MAP_A_DEVICE_SIZE, "SIZE is not a multiple of LOGICAL_BLOCK");
 	else if (throttle && nla_get_u64(throttle) && !throttle_may(dev))
-		err = refuse(info, R3MAP_A_DEVICE_THROTTLE, "nobody watches what is written, or it is finalized");
+		err = refuse(info, R3MAP_A_DEVICE_THROTTLE,
+			     "nobody watches what is written, or the device is finalized");
 	else
 		err = r3map_device_set(dev, size,
 				       get_u32_ptr(info, R3MAP_A_DEVICE_FLAGS, &flags),

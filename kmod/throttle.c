@@ -11,7 +11,7 @@
 #include "throttle.h"
 
 #define THROTTLE_BURST	(20 * NSEC_PER_MSEC)	/* more than a tick of any HZ */
-#define THROTTLE_TURN	(15 * NSEC_PER_SEC)	/* two of them: as long as a request may take, by default */
+#define THROTTLE_TURN	(15 * NSEC_PER_SEC)	/* two are what a request may take by default */
 
 static void throttle_pay(struct r3map_throttle *throttle, const struct bio *bio, u64 now)
 {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Slowing down who writes data, so that a region whose bytes change faster than they can be fetched can move all
- * the same. bio.c asks for every bio that writes, before it may be held (hold.h).
+ * Slowing down who writes data, so that a region whose bytes change faster than they can be fetched
+ * can move all the same. bio.c asks for every bio, before it may be held (hold.h).
  *
- * There is a rate only while somebody watches the device (epoch.h), and none while it is finalized: it ends with
- * the last epoch, and so with the helper. Zeroes and discards cost a leecher nothing, and go on. What was let in has to be paid for in time; up to
- * THROTTLE_BURST may be owed. Those that come too early wait in a row, NOWAIT ones are told to come
- * again. Nobody waits longer than two THROTTLE_TURNs, whatever the rate: at the end of each those go on that had been
- * there at its beginning.
+ * There is a rate only while somebody watches the device (epoch.h), and none while it is finalized:
+ * it ends with the last epoch, and so with the helper. Zeroes and discards cost a leecher nothing,
+ * and go on. What was let in has to be paid for in time; up to THROTTLE_BURST may be owed. Those
+ * that come too early wait in a row, NOWAIT ones are told to come again. Nobody waits longer than
+ * two THROTTLE_TURNs, whatever the rate: at the end of each those go on that had been there at its
+ * beginning.
  */
 #ifndef R3MAP_THROTTLE_H
 #define R3MAP_THROTTLE_H
@@ -22,7 +23,7 @@ struct r3map_throttle {
 
 	spinlock_t lock;		/* a leaf; guards the rest */
 	u64 rate;			/* bytes a second, 0: none; read without it, too */
-	u64 paid;			/* CLOCK_MONOTONIC ns: until then what was let in keeps others out */
+	u64 paid;			/* CLOCK_MONOTONIC ns: what was let in keeps others out */
 	u64 turn;			/* CLOCK_MONOTONIC ns: since when there is this one */
 	struct bio_list waiting;	/* came in this turn */
 	struct bio_list late;		/* before it */

@@ -57,7 +57,7 @@ r3map show "$SOURCE" | grep -q 'another host has the region' || fail "show does 
 # both ends count the bytes of NBD and of the control messages; the seeder also those that began a connection
 sent=$(of "$SOURCE" .sent)
 received=$(of "$TARGET" .migration.received)
-[ "$received" -gt 20971520 ] && [ "$received" -le "$sent" ] && [ "$sent" -le $((received + 65536)) ] ||
+((received > 20971520 && received <= sent && sent <= received + 65536)) ||
 	fail "$sent bytes sent, $received received"
 exec 9<&-
 [ "$(of "$TARGET" '.migration.downtime.ns')" -gt 0 ] || fail "no downtime is told"

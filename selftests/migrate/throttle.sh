@@ -12,27 +12,28 @@
 # write_on DEVICE: all of it, again and again, until it fails
 write_on()
 {
-	while dd if=/dev/urandom of="$1" bs=64K count=256 oflag=direct conv=notrunc status=none; do :; done 2>/dev/null
+	while dd if=/dev/zero of="$1" bs=16K count=512 oflag=direct conv=notrunc status=none; do :; done 2>/dev/null
 }
 
 # migrate OPTION...: to the end, with a writer, while somebody has the source open
 migrate()
 {
-	exec 9<"$SOURCE"
 	write_on "$SOURCE" &
 	writer=$!
 	cleanup_fn eval "kill $writer 2>/dev/null || :"
-	leech --pull-rate 4M "$@"
+	leech --pull-rate 1M "$@"
+	# after the helper was started, which would have it open, too
+	exec 9<"$SOURCE"
 	of_await "$TARGET" .migration.phase complete
 	wait $writer || :
 }
 
-truncate -s 16M "$TEST_DIR/image"
+truncate -s 8M "$TEST_DIR/image"
 seed "file:$TEST_DIR/image" --throttle 256K
-migrate --max-dirty 2M
+migrate --max-dirty 64K
 grep -q 'bytes a second are written from now on' "$TEST_DIR/seed.log" || fail "the writer was not slowed down"
 dirty=$(of "$TARGET" .migration.dirty)
-[ "$dirty" -le 2097152 ] || fail "finalized with $dirty bytes"
+[ "$dirty" -le 65536 ] || fail "finalized with $dirty bytes"
 of_is "$SOURCE" .throttle 0 || fail "it is slowed down for ever"
 cmp "$SOURCE" "$TARGET" || fail "it is not what it was"
 exec 9<&-
@@ -41,7 +42,7 @@ r3map umount "$TARGET"
 
 : >"$TEST_DIR/seed.log"
 seed "file:$TEST_DIR/image"
-migrate --max-dirty 64K --rounds 4
+migrate --max-dirty 4K --rounds 4
 ! grep -q 'bytes a second are written' "$TEST_DIR/seed.log" || fail "it was slowed down without being asked to"
 [ "$(of "$TARGET" .migration.round)" -eq 4 ] || fail "it was not after 4 rounds"
 cmp "$SOURCE" "$TARGET" || fail "it is not what it was, after rounds that did not become shorter"
