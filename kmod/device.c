@@ -190,9 +190,10 @@ static void device_drop_helper(struct r3map_device *dev, enum r3map_gate gate)
 
 	lockdep_assert_held(&dev->lock);
 	r3map_epochs_close(&dev->epochs);
-	r3map_throttle_set(&dev->throttle, 0);
 	for (i = 0; i < dev->params.queues; i++)
 		r3map_queue_unbind(&dev->queues[i], gate);
+	/* Not before: what goes on now is not for the queues of this helper. */
+	r3map_throttle_set(&dev->throttle, 0);
 	if (dev->managed && gate == R3MAP_GATE_FAIL)
 		r3map_managed_fail(dev->managed);
 	else if (dev->managed)

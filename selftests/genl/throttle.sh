@@ -71,7 +71,7 @@ throttled()
 	expect throttle=0 throttled=0
 	q complete queue=0 seq=@seq comp=@t6:0:4096
 	wait 0
-	# with the helper: it waits for another one then, as all do
+	# with the helper: it waits for another one then, as all do, although the old one's queue is still open
 	c watch
 	END
 	throttled 6 7
@@ -82,7 +82,6 @@ throttled()
 	expect throttle=0
 	socket c
 	c attach
-	socket q
 	q bind queue=0 area_addr=@a area_size=4M
 	c start
 	recv q 1
