@@ -9,7 +9,7 @@
 # shellcheck disable=SC2016,SC2119 # eval expands; no options are meant
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/rc.sh"
-requires_program sequence
+requires_program nbdinfo sequence
 
 # link FROM TO [OPTION...]: the region of r3mapFROM, which seeds on FROM.sock, moves to r3mapTO, which then does likewise
 link()
@@ -27,6 +27,8 @@ link()
 	r3map finalize "$device"
 	of_await "$device" '.leechers | type' array
 	of_is "$device" .migration.phase complete || fail "it seeds before it has all"
+	[ "$(nbdinfo --map=r3map:local "nbd+unix:///?socket=$TEST_DIR/$to.sock" | awk '{ print $1, $2, $3 }')" = "0 20971520 1" ] ||
+		fail "it does not tell that it has all"
 	wait_until 60 "the device it came from is gone" device_gone "/dev/r3map$from"
 	writer_goes_on
 	[ "$(number)" -gt "$before" ] || fail "numbers go backwards"

@@ -3,26 +3,76 @@
  * Metadata contexts of a seeder. See context.h.
  */
 #include <errno.h>
+#include <inttypes.h>
+#include <linux/r3map.h>
+#include <stdlib.h>
 
 #define LOG_PREFIX "seed: "
 #include "lib/error.h"
 #include "lib/log.h"
 #include "migrate/context.h"
 #include "migrate/session.h"
+#include "nl/chunks.h"
 #include "nl/control.h"
 #include "serve/export.h"
 
 #define STATE_DIRTY	1u
 #define STATE_LOCAL	1u
 
-/* A direct device has all of its region. */
+/* Adds what the module tells of chunks, from *@offset to @end; *@offset is then where to go on. */
+static void local_tell(const struct chunk_extents *chunks, uint64_t *offset, uint64_t end,
+		       struct backend_extents *extents)
+{
+	for (unsigned int i = 0; i < chunks->count && *offset < end && extents->used < extents->room; i++) {
+		const struct r3map_extent *e = &chunks->extent[i];
+		const uint64_t to = e->offset + e->length < end ? e->offset + e->length : end;
+
+		if (to <= *offset)
+			continue;
+		extents->extent[extents->used++] = (struct backend_extent) {
+			.length = to - *offset, .flags = e->flags & R3MAP_EXTENT_LOCAL ? STATE_LOCAL : 0,
+		};
+		*offset = to;
+	}
+}
+
+/* A direct device has all of its region, of a managed one the module knows. */
 static int local_look(void *data, uint64_t offset, uint32_t length, struct backend_extents *extents)
 {
-	(void)data;
-	(void)offset;
-	extents->extent[extents->used++] =
-		(struct backend_extent) { .length = length, .flags = STATE_LOCAL };
-	return 0;
+	struct contexts *contexts = data;
+	const uint64_t end = offset + length, mask = ~((uint64_t)contexts->chunk - 1);
+	const struct chunks chunks = {
+		.control = contexts->control,
+		.index = contexts->sessions->index,
+		.chunk = contexts->chunk,
+	};
+	struct chunk_extents *told;
+	struct error error = { 0 };
+	uint64_t at = offset, before;
+	int err = 0;
+
+	if (!contexts->chunk) {
+		extents->extent[extents->used++] =
+			(struct backend_extent) { .length = length, .flags = STATE_LOCAL };
+		return 0;
+	}
+	told = malloc(sizeof(*told));
+	if (!told)
+		return -ENOMEM;
+	while (!err && at < end && extents->used < extents->room) {
+		pthread_mutex_lock(&contexts->sessions->lock);
+		err = chunks_get(&chunks, at & mask, told, &error);
+		pthread_mutex_unlock(&contexts->sessions->lock);
+		before = at;
+		if (!err)
+			local_tell(told, &at, end, extents);
+		if (!err && at == before)
+			err = error_set(&error, -EBADMSG, "the module tells nothing of byte %" PRIu64, at);
+	}
+	free(told);
+	if (err)
+		log_warn("cannot tell what is local: %s", error.text);
+	return err;
 }
 
 /*
@@ -95,14 +145,15 @@ static int dirty_look(void *data, uint64_t offset, uint32_t length, struct backe
 	return err;
 }
 
-int contexts_open(struct contexts *contexts, struct sessions *sessions, struct exports *exports,
-		  struct error *error)
+int contexts_open(struct contexts *contexts, struct sessions *sessions, uint32_t chunk,
+		  struct exports *exports, struct error *error)
 {
 	int err = control_open(&contexts->control, error);
 
 	if (err)
 		return err;
 	contexts->sessions = sessions;
+	contexts->chunk = chunk;
 	exports_add_context(exports, &(struct export_context) { "r3map:dirty", dirty_look, contexts });
 	exports_add_context(exports, &(struct export_context) { "r3map:local", local_look, contexts });
 	return 0;

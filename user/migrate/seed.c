@@ -77,7 +77,8 @@ static int seed_listen(struct seed *seed, struct error *error)
 	return err;
 }
 
-static int seed_serve(struct seed *seed, struct backend *backend, struct error *error)
+/* @chunk: of a managed device, or 0. */
+static int seed_serve(struct seed *seed, struct backend *backend, uint32_t chunk, struct error *error)
 {
 	const struct serve_options *options = &seed->options->serve;
 	struct server *server = &seed->server;
@@ -94,7 +95,7 @@ static int seed_serve(struct seed *seed, struct backend *backend, struct error *
 	if (!err)
 		err = exports_add_open(&server->exports, backend, true, &server->limits, true, error);
 	if (!err)
-		err = contexts_open(&seed->contexts, &seed->seedings.sessions, &server->exports, error);
+		err = contexts_open(&seed->contexts, &seed->seedings.sessions, chunk, &server->exports, error);
 	if (!err)
 		err = exports_settle(&server->exports, NULL, server->thread_count, error);
 	if (!err)
@@ -139,7 +140,7 @@ int seed_open(struct loop *loop, const struct seed_options *options, struct back
 	if (err)
 		return error_set(error, err, "cannot make an eventfd: %s", strerror(-err));
 	err = before ? seeding_adopt(all, before, error) : 0;
-	return err ? err : seed_serve(seed, backend, error);
+	return err ? err : seed_serve(seed, backend, device->chunk, error);
 }
 
 int seed_begin(struct seed *seed, struct error *error)
