@@ -167,12 +167,12 @@ r3map umount "$TARGET"
 rm -f "$state"
 truncate -s $size "$TEST_DIR/d"
 URI="nbd+unix:///?socket=$TEST_DIR/seed.sock"
-seed "file:$TEST_DIR/d" --hold-time 1h
+seed "file:$TEST_DIR/d" --hold-time 1h --throttle 4K
 expect_fail r3map finalize "$SOURCE"
 expect_fail r3map finalize --undo "$SOURCE"
 cat >"$TEST_DIR/control.py" <<'END'
 # what a leecher says, by hand, up to FINALIZE; then it is gone
-import socket, struct, sys
+import json, socket, struct, subprocess, sys, time
 
 def get(s, n):
     data = b""
@@ -198,13 +198,30 @@ def ask(s, kind, payload=b"", magic=0x72336d67):
     assert magic == 0x72336d67
     return kind, get(s, length)
 
+def take(s, received, slow):
+    s.sendall(struct.pack(">IHHIII", 0x72336d67, 2, 0, 8, received, slow))
+    while True:
+        magic, kind, flags, length = struct.unpack(">IHHI", get(s, 12))
+        get(s, length)
+        assert magic == 0x72336d67 and kind in (0x8004, 0x8006)
+        if kind == 0x8004 and not flags:
+            return
+
+def rate():
+    return json.loads(subprocess.check_output(["r3map", "show", "-j", sys.argv[2]]))["throttle"]
+
+def number():
+    with open(sys.argv[3], "rb") as state:
+        return struct.unpack("=Q", state.read(8))[0]
+
 assert link(version=1)[1] != 1
 assert link(name=b"other")[1] != 1
 s, kind = link()
 assert kind == 1
 assert ask(s, 2, struct.pack(">II", 0, 0))[0] == 0x8002		# TAKE before TRACK
 assert ask(s, 1, struct.pack(">QI", 12345, 0))[0] == 0x8002	# a session that there is not
-assert ask(s, 1, struct.pack(">QI", 0, 0))[0] == 0x8003
+kind, tracked = ask(s, 1, struct.pack(">QI", 0, 0))
+assert kind == 0x8003
 assert ask(s, 1, struct.pack(">QI", 0, 0))[0] == 0x8002		# twice
 assert ask(s, 2, struct.pack(">II", 7, 0))[0] == 0x8002		# more than was told
 assert ask(s, 4)[0] == 0x8002					# COMMIT of what was not given
@@ -217,10 +234,31 @@ for hostile in (b"x" * 12, struct.pack(">IHHI", 0x72336d67, 99, 0, 0),
     assert kind == 1
     t.sendall(hostile)
     assert t.recv(1) == b"", "what makes no sense is answered"
-assert ask(s, 3, struct.pack(">II", 0, 5000))[0] == 0x8005
+# writers are slowed down, while there is a connection; asked again because it was lost, no more than that
+take(s, 0, 0)
+last = number()
+while number() < last + 100:
+    time.sleep(0.01)
+take(s, 1, 1)
+slow = rate()
+assert slow >= 4096, "it is not slowed down"
+s.close()
+while rate():
+    time.sleep(0.01)
+s, kind = link()
+while ask(s, 1, tracked[:8] + struct.pack(">I", 0))[0] != 0x8003:
+    time.sleep(0.01)
+assert rate() == slow, "the rate is not back with the leecher"
+take(s, 1, 1)
+assert rate() == slow, "what is asked again is done again"
+take(s, 2, 1)
+assert rate() == max(slow // 2, 4096), "more is not done when it is asked for"
+assert ask(s, 3, struct.pack(">II", 3, 5000))[0] == 0x8005
+assert rate() == 0
 END
 writer direct "$SOURCE"
-python3 "$TEST_DIR/control.py" "$TEST_DIR/seed.sock"
+writer_goes_on
+python3 "$TEST_DIR/control.py" "$TEST_DIR/seed.sock" "$SOURCE" "$state"
 of_await "$SOURCE" .hold writes
 of_await "$SOURCE" '.leechers[0].state' "is given the region"
 r3map finalize --undo "$SOURCE"

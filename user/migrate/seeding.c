@@ -71,6 +71,25 @@ static int seeding_late(struct sessions *sessions, struct session *session, stru
 	return error_set(error, -EREMOTE, "the region has gone to another leecher, and is in use there");
 }
 
+/* The rate of the device is what the leechers together ask for. The lock is held. */
+static void seeding_throttle(struct seeding *s)
+{
+	struct sessions *sessions = &s->all->sessions;
+	uint64_t rate = sessions_rate(sessions);
+	struct error error = { 0 };
+
+	if (rate == s->all->rate)
+		return;
+	if (device_throttle(s->control, sessions->index, sessions->generation, rate, &error))
+		log_warn("writers are not slowed down: %s", error.text);
+	else if (rate)
+		log_info("%s cannot follow: no more than %" PRIu64 " bytes a second are written from now on",
+			 s->address, rate);
+	else
+		log_info("writers are not slowed down any more");
+	s->all->rate = rate;
+}
+
 static int seeding_track(struct seeding *s, const struct migrate_track *track, struct error *error)
 {
 	struct sessions *sessions = &s->all->sessions;
@@ -94,6 +113,7 @@ static int seeding_track(struct seeding *s, const struct migrate_track *track, s
 			.grain = s->session->epoch.grain,
 			.final = s->session->final,
 		};
+		seeding_throttle(s);
 	}
 	pthread_mutex_unlock(&sessions->lock);
 	if (err)
@@ -102,28 +122,11 @@ static int seeding_track(struct seeding *s, const struct migrate_track *track, s
 	return link_send(&s->link, &m, seeding_until(), error);
 }
 
-/* The rate of the device is what the leechers together ask for. The lock is held. */
-static void seeding_throttle(struct seeding *s)
-{
-	struct sessions *sessions = &s->all->sessions;
-	uint64_t rate = sessions_rate(sessions);
-	struct error error = { 0 };
-
-	if (rate == s->all->rate)
-		return;
-	if (device_throttle(s->control, sessions->index, sessions->generation, rate, &error))
-		log_warn("writers are not slowed down: %s", error.text);
-	else if (rate)
-		log_info("%s cannot follow: no more than %" PRIu64 " bytes a second are written from now on",
-			 s->address, rate);
-	else
-		log_info("writers are not slowed down any more");
-	s->all->rate = rate;
-}
-
 static int seeding_take(struct seeding *s, const struct migrate_take *take, struct error *error)
 {
-	uint64_t before = s->session->taken_at;
+	const uint64_t before = s->session->taken_at;
+	/* The answer to the same was lost, and writers have been slowed down for it. */
+	const bool again = take->received != s->session->taken;
 	int err;
 
 	pthread_mutex_lock(&s->all->sessions.lock);
@@ -131,7 +134,7 @@ static int seeding_take(struct seeding *s, const struct migrate_take *take, stru
 		err = error_set(error, -EALREADY, "the region is this leecher's already");
 	else
 		err = session_take(s->session, take->received, error);
-	if (!err && take->slow && s->all->throttle) {
+	if (!err && take->slow && !again && s->all->throttle) {
 		session_slow(s->session, before, s->all->throttle);
 		seeding_throttle(s);
 	}

@@ -95,7 +95,6 @@ int session_resume(struct sessions *sessions, struct control *control, uint64_t 
 void session_leave(struct sessions *sessions, struct session *session)
 {
 	session->linked = false;
-	session->rate = 0;
 	pthread_cond_broadcast(&sessions->dismissed);
 	session->left = loop_now();
 	session->epoch.control = NULL;
@@ -206,10 +205,12 @@ void session_slow(struct session *session, uint64_t before, uint64_t least)
 	session->rate = rate / 2 > least ? rate / 2 : least;
 }
 
-uint64_t sessions_rate(const struct sessions *sessions)
+uint64_t sessions_rate(struct sessions *sessions)
 {
 	uint64_t rate = 0;
 
+	if (session_final(sessions))
+		return 0;
 	for (unsigned int i = 0; i < SESSIONS; i++) {
 		const struct session *s = &sessions->list[i];
 

@@ -39,7 +39,7 @@ struct session {
 	struct dirty fresh;		/* room for the next one */
 	bool spoiled;			/* something was taken and could not be told: all counts as written */
 	uint64_t taken_at;		/* ns: of the last of them */
-	uint64_t rate;			/* bytes a second that its leecher would have written at most; 0: any */
+	uint64_t rate;			/* bytes a second that its leecher would have written at most, while linked; 0: any */
 	bool final;
 	bool committed;
 	struct migrate_finalized times;
@@ -96,7 +96,7 @@ int session_take(struct session *session, uint32_t received, struct error *error
  * the rate that there is, is to be the rate, but not less than @least. @before: ns, when that list was taken.
  */
 void session_slow(struct session *session, uint64_t before, uint64_t least);
-/* The lowest rate of those that are linked, or 0. */
-uint64_t sessions_rate(const struct sessions *sessions);
+/* The lowest rate of those that are linked, or 0; also if one was finalized. */
+uint64_t sessions_rate(struct sessions *sessions);
 
 #endif
