@@ -134,6 +134,7 @@ static int take_words(const struct epoch *epoch, size_t first, uint64_t *words, 
 		if (err != -EFAULT || tries++ == TRIES)
 			continue;
 		words_touch(words + done, words_most(count - done));
+		*error = (struct error) { 0 };
 		err = 0;
 	}
 	return err;
@@ -333,6 +334,7 @@ int chunks_drop(const struct chunks *chunks, uint64_t *words, size_t count, stru
 			done += some;
 		} else if (err == -EFAULT && tries++ < TRIES) {
 			words_touch(words + done, some);
+			*error = (struct error) { 0 };
 			err = 0;
 		}
 	}
