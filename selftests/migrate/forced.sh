@@ -72,7 +72,7 @@ def ask(kind, payload):
 s = socket.socket(socket.AF_UNIX)
 s.connect(sys.argv[1])
 get(s, 18)
-s.sendall(struct.pack(">I", 3) + b"IHAVEOPT" + struct.pack(">IIHI", 0x72336d01, 6, 1, 0))
+s.sendall(struct.pack(">I", 3) + b"IHAVEOPT" + struct.pack(">IIHI", 0x72336d01, 6, 2, 0))
 get(s, 20)
 assert ask(1, struct.pack(">QI", 0, 0)) == 0x8003
 assert ask(3, struct.pack(">II", 0, 60000)) == 0x8005
