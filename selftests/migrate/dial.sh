@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.12:2 7.2:1
+# kernels: 6.12:2
 #
 # This test will move a region from a seeder that dials to a leecher that listens, which may begin first or last, with TLS
 # and without, through connections that are cut; and from one that is dialled through a relay.
