@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.12 7.2:1
+# kernels: 6.12
 #
 # This test will count, at the backend of a seeder, what a round and a finalize ask for: what was written since the
 # last one, and nothing else.
