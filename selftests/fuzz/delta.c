@@ -59,11 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size -= SYNC_HEADER;
 		if (length > size)
 			return 0;
-		/* Of its own, so that a look beyond it is seen. */
-		payload = malloc(length ? length : 1);
-		if (!payload)
-			return 0;
-		memcpy(payload, data, length);
+		payload = bytes_copy(data, length);
 		data += length;
 		size -= length;
 		if (sync_decode(payload, length, &m)) {

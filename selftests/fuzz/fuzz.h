@@ -94,6 +94,16 @@ static UNUSED const uint8_t *input_bytes(struct input *in, size_t length, size_t
 	return at;
 }
 
+/* @length bytes in memory of their own, to be freed: a look beyond them is seen. */
+static UNUSED char *bytes_copy(const uint8_t *bytes, size_t length)
+{
+	char *copy = malloc(length ? length : 1);
+
+	CLAIM(copy);
+	memcpy(copy, bytes, length);
+	return copy;
+}
+
 /* What is left, as a string to be freed: a parser that reads behind its end is caught. */
 static UNUSED char *input_string(struct input *in)
 {

@@ -44,11 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t used;
 	char *packet;
 
-	/* Of its own, so that a look beyond it is seen. */
-	packet = malloc(in.left ? in.left : 1);
-	if (!packet)
-		return 0;
-	memcpy(packet, in.at, in.left);
+	packet = bytes_copy(in.at, in.left);
 	if (uffd_decode(packet, in.left, &m)) {
 		used = uffd_encode(&m, buf);
 		CLAIM(used == in.left);

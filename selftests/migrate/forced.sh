@@ -52,37 +52,21 @@ wait $held || fail "the write that was held has failed"
 r3map umount --force "$TARGET"
 
 # given: FINALIZED was answered
-cat >"$TEST_DIR/control.py" <<'END'
-import socket, struct, sys
+cat >"$TEST_DIR/finalize.py" <<'END'
+import struct, sys
+from control import ask, link
 
-def get(s, n):
-    data = b""
-    while len(data) < n:
-        more = s.recv(n - len(data))
-        assert more, "the seeder has hung up"
-        data += more
-    return data
-
-def ask(kind, payload):
-    s.sendall(struct.pack(">IHHI", 0x72336d67, kind, 0, len(payload)) + payload)
-    magic, kind, flags, length = struct.unpack(">IHHI", get(s, 12))
-    get(s, length)
-    return kind
-
-s = socket.socket(socket.AF_UNIX)
-s.connect(sys.argv[1])
-get(s, 18)
-s.sendall(struct.pack(">I", 3) + b"IHAVEOPT" + struct.pack(">IIHI", 0x72336d01, 6, 2, 0))
-get(s, 20)
-assert ask(1, struct.pack(">QI", 0, 0)) == 0x8003
-assert ask(3, struct.pack(">II", 0, 60000)) == 0x8005
+s, kind = link(sys.argv[1])
+assert kind == 1
+assert ask(s, 1, struct.pack(">QI", 0, 0))[0] == 0x8003
+assert ask(s, 3, struct.pack(">II", 0, 60000))[0] == 0x8005
 END
 
 # given_and_killed: a leecher has the region, and is gone, and so is the seeder's helper
 given_and_killed()
 {
 	rm -f "$TEST_DIR/resumed"
-	python3 "$TEST_DIR/control.py" "$TEST_DIR/seed.sock"
+	leecher_by_hand "$TEST_DIR/finalize.py" "$TEST_DIR/seed.sock"
 	of_await "$SOURCE" .hold writes
 	dd if=/dev/zero of="$SOURCE" bs=4k seek=16 count=1 oflag=direct conv=notrunc status=none &
 	held=$!

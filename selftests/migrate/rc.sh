@@ -26,6 +26,12 @@ seed()
 	cleanup_fn device_remove "$SOURCE"
 }
 
+# leecher_by_hand PROGRAM [ARG...]: a program that has what control.py has
+leecher_by_hand()
+{
+	PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$TEST_TOP/selftests/migrate python3 "$@"
+}
+
 # leech [OPTION...]: starts a leecher of $URI; sets TARGET, its device
 leech()
 {

@@ -170,42 +170,12 @@ URI="nbd+unix:///?socket=$TEST_DIR/seed.sock"
 seed "file:$TEST_DIR/d" --hold-time 1h --throttle 4K
 expect_fail r3map finalize "$SOURCE"
 expect_fail r3map finalize --undo "$SOURCE"
-cat >"$TEST_DIR/control.py" <<'END'
-# what a leecher says, by hand, up to FINALIZE; then it is gone
-import json, socket, struct, subprocess, sys, time
+cat >"$TEST_DIR/follow.py" <<'END'
+# up to FINALIZE; then it is gone
+import json, struct, subprocess, sys, time
+from control import ask, link, take
 
-def get(s, n):
-    data = b""
-    while len(data) < n:
-        more = s.recv(n - len(data))
-        assert more, "the seeder has hung up"
-        data += more
-    return data
-
-def link(version=2, name=b""):
-    s = socket.socket(socket.AF_UNIX)
-    s.connect(sys.argv[1])
-    get(s, 18)
-    s.sendall(struct.pack(">I", 3) + b"IHAVEOPT" +
-              struct.pack(">IIHI", 0x72336d01, 6 + len(name), version, len(name)) + name)
-    kind, length = struct.unpack(">QIII", get(s, 20))[2:]
-    get(s, length)
-    return s, kind
-
-def ask(s, kind, payload=b"", magic=0x72336d67):
-    s.sendall(struct.pack(">IHHI", magic, kind, 0, len(payload)) + payload)
-    magic, kind, flags, length = struct.unpack(">IHHI", get(s, 12))
-    assert magic == 0x72336d67
-    return kind, get(s, length)
-
-def take(s, received, slow):
-    s.sendall(struct.pack(">IHHIII", 0x72336d67, 2, 0, 8, received, slow))
-    while True:
-        magic, kind, flags, length = struct.unpack(">IHHI", get(s, 12))
-        get(s, length)
-        assert magic == 0x72336d67 and kind in (0x8004, 0x8006)
-        if kind == 0x8004 and not flags:
-            return
+SEED = sys.argv[1]
 
 def rate():
     return json.loads(subprocess.check_output(["r3map", "show", "-j", sys.argv[2]]))["throttle"]
@@ -214,9 +184,9 @@ def number():
     with open(sys.argv[3], "rb") as state:
         return struct.unpack("=Q", state.read(8))[0]
 
-assert link(version=1)[1] != 1
-assert link(name=b"other")[1] != 1
-s, kind = link()
+assert link(SEED, version=1)[1] != 1
+assert link(SEED, name=b"other")[1] != 1
+s, kind = link(SEED)
 assert kind == 1
 assert ask(s, 2, struct.pack(">II", 0, 0))[0] == 0x8002		# TAKE before TRACK
 assert ask(s, 1, struct.pack(">QI", 12345, 0))[0] == 0x8002	# a session that there is not
@@ -230,7 +200,7 @@ assert ask(s, 5)[0] == 0x8001
 for hostile in (b"x" * 12, struct.pack(">IHHI", 0x72336d67, 99, 0, 0),
                 struct.pack(">IHHI", 0x72336d67, 2, 0, 1 << 30),
                 struct.pack(">IHHI", 0x72336d67, 2, 0, 0)):
-    t, kind = link()
+    t, kind = link(SEED)
     assert kind == 1
     t.sendall(hostile)
     assert t.recv(1) == b"", "what makes no sense is answered"
@@ -245,7 +215,7 @@ assert slow >= 4096, "it is not slowed down"
 s.close()
 while rate():
     time.sleep(0.01)
-s, kind = link()
+s, kind = link(SEED)
 while ask(s, 1, tracked[:8] + struct.pack(">I", 0))[0] != 0x8003:
     time.sleep(0.01)
 assert rate() == slow, "the rate is not back with the leecher"
@@ -258,7 +228,7 @@ assert rate() == 0
 END
 writer direct "$SOURCE"
 writer_goes_on
-python3 "$TEST_DIR/control.py" "$TEST_DIR/seed.sock" "$SOURCE" "$state"
+leecher_by_hand "$TEST_DIR/follow.py" "$TEST_DIR/seed.sock" "$SOURCE" "$state"
 of_await "$SOURCE" .hold writes
 of_await "$SOURCE" '.leechers[0].state' "is given the region"
 r3map finalize --undo "$SOURCE"

@@ -10,9 +10,7 @@
 . "$(dirname "$0")/delta.inc.sh"
 requires_program python3 cmp
 ktap_plan 9
-PYTHONPATH=$(dirname "$0" | xargs realpath)
-[ -f "$PYTHONPATH/syncraw.py" ] || PYTHONPATH=$TEST_TOP/selftests/proto
-export PYTHONPATH
+export PYTHONPATH=$TEST_TOP/selftests/proto PYTHONDONTWRITEBYTECODE=1
 
 # peer ARG...: a program on stdin, with all that syncraw.py has
 peer()

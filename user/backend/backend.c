@@ -43,6 +43,13 @@ const struct backend_ops *const backend_schemes[] = {
 	NULL,
 };
 
+void backend_help(FILE *to)
+{
+	fprintf(to, "\nBackends, see r3map-backends(7):\n");
+	for (const struct backend_ops *const *b = backend_schemes; *b; b++)
+		fprintf(to, "  %s\n      %s\n", (*b)->synopsis, (*b)->help);
+}
+
 const char *backend_op_name(unsigned int op)
 {
 	static const char *const names[BACKEND_OPS] = {

@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct error;
 struct loop;
@@ -204,5 +205,8 @@ const char *backend_op_name(unsigned int op);
 
 /* All schemes, NULL-terminated, for --help, completion and the tests. */
 extern const struct backend_ops *const backend_schemes[];
+
+/* The part of a --help that tells what BACKEND may be. */
+void backend_help(FILE *to);
 
 #endif

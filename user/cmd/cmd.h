@@ -9,12 +9,12 @@
 #ifndef R3MAP_CMD_H
 #define R3MAP_CMD_H
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 
+#include "lib/error.h"
 #include "lib/opt.h"
-
-struct error;
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -52,6 +52,13 @@ extern const struct command command_show;
 extern const struct command command_sync;
 extern const struct command command_uffd;
 extern const struct command command_umount;
+
+/* For a call that makes no sense, as @sentence says: an exit status. */
+static inline int command_usage(struct error *error, const char *sentence)
+{
+	error_set(error, -EINVAL, "%s", sentence);
+	return EXIT_USAGE;
+}
 
 /* Of the sources this program was built from. */
 extern const char program_version[];

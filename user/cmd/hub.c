@@ -2,8 +2,6 @@
 /*
  * r3map hub: forwards what one sender brings to many receivers.
  */
-#include <errno.h>
-
 #include "cmd/cmd.h"
 #include "lib/error.h"
 #include "sync/hash.h"
@@ -58,12 +56,6 @@ static const struct opt hub_opts[] = {
 	{ OPT_END },
 };
 
-static int usage(struct error *error, const char *sentence)
-{
-	error_set(error, -EINVAL, "%s", sentence);
-	return EXIT_USAGE;
-}
-
 static int hub_main(const void *settings, int argc, char **argv, struct error *error)
 {
 	const struct hub_options *options = settings;
@@ -71,9 +63,9 @@ static int hub_main(const void *settings, int argc, char **argv, struct error *e
 
 	(void)argc;
 	if (options->chunk & (options->chunk - 1))
-		return usage(error, "--chunk-size must be a power of two");
+		return command_usage(error, "--chunk-size must be a power of two");
 	if (options->senders.count && !known)
-		return usage(error, "--sender needs --tls-verify-peer or --tls-psk: without, nobody knows who sends");
+		return command_usage(error, "--sender needs --tls-verify-peer or --tls-psk: without, nobody knows who sends");
 	if (security_check(&options->security, error))
 		return EXIT_USAGE;
 	return hub_run(options, argv[0], error);

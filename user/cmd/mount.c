@@ -114,13 +114,6 @@ static const struct opt mount_opts[] = {
 	{ OPT_END },
 };
 
-static void mount_details(FILE *to)
-{
-	fprintf(to, "\nBackends, see r3map-backends(7):\n");
-	for (const struct backend_ops *const *b = backend_schemes; *b; b++)
-		fprintf(to, "  %s\n      %s\n", (*b)->synopsis, (*b)->help);
-}
-
 /* Was anything said that only a managed mount has? */
 static bool mount_is_managed(const struct mount_options *options)
 {
@@ -214,7 +207,7 @@ const struct command command_mount = {
 	.name = "mount",
 	.arguments = "[OPTION]... BACKEND",
 	.summary = "Make a device of BACKEND, print its path, and stay as its helper",
-	.details = mount_details,
+	.details = backend_help,
 	.options = mount_opts,
 	.defaults = &mount_defaults,
 	.settings_size = sizeof(mount_defaults),

@@ -2,7 +2,6 @@
 /*
  * r3map receive: keeps a folder as what senders, or a hub, have.
  */
-#include <errno.h>
 #include <string.h>
 
 #include "cmd/cmd.h"
@@ -58,24 +57,18 @@ static const struct opt receive_opts[] = {
 	{ OPT_END },
 };
 
-static int usage(struct error *error, const char *sentence)
-{
-	error_set(error, -EINVAL, "%s", sentence);
-	return EXIT_USAGE;
-}
-
 static int receive_main(const void *settings, int argc, char **argv, struct error *error)
 {
 	const struct receive_options *options = settings;
 
 	(void)argc;
 	if (options->from && options->listen.count)
-		return usage(error, "--from and --listen exclude each other: a hub is connected to, senders connect");
+		return command_usage(error, "--from and --listen exclude each other: a hub is connected to, senders connect");
 	if (options->from && options->security.verify_peer)
-		return usage(error, "--tls-verify-peer is for senders that connect: a hub is always verified");
+		return command_usage(error, "--tls-verify-peer is for senders that connect: a hub is always verified");
 	for (unsigned int i = 0; i < options->devices.count; i++)
 		if (!strchr(options->devices.items[i], '='))
-			return usage(error, "--device needs NAME=PATH");
+			return command_usage(error, "--device needs NAME=PATH");
 	if (security_check(&options->security, error))
 		return EXIT_USAGE;
 	return receive_run(options, argv[0], error);

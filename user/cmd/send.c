@@ -2,8 +2,6 @@
 /*
  * r3map send: brings files and devices to a receiver, by what differs there.
  */
-#include <errno.h>
-
 #include "cmd/cmd.h"
 #include "lib/error.h"
 #include "sync/hash.h"
@@ -48,14 +46,10 @@ static int send_main(const void *settings, int argc, char **argv, struct error *
 {
 	const struct send_options *options = settings;
 
-	if (!options->to) {
-		error_set(error, -EINVAL, "give the receiver: --to ADDRESS");
-		return EXIT_USAGE;
-	}
-	if (options->chunk & (options->chunk - 1)) {
-		error_set(error, -EINVAL, "--chunk-size must be a power of two");
-		return EXIT_USAGE;
-	}
+	if (!options->to)
+		return command_usage(error, "give the receiver: --to ADDRESS");
+	if (options->chunk & (options->chunk - 1))
+		return command_usage(error, "--chunk-size must be a power of two");
 	if (security_check(&options->security, error))
 		return EXIT_USAGE;
 	return send_run(options, argv, argc, error);

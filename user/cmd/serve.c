@@ -2,8 +2,7 @@
 /*
  * r3map serve: offers backends to NBD clients.
  */
-#include <errno.h>
-
+#include "backend/backend.h"
 #include "cmd/cmd.h"
 #include "lib/error.h"
 #include "nbd/protocol.h"
@@ -75,40 +74,27 @@ static const struct opt serve_opts[] = {
 	{ OPT_END },
 };
 
-static void serve_details(FILE *to)
-{
-	fprintf(to, "\nBackends, see r3map-backends(7):\n");
-	for (const struct backend_ops *const *b = backend_schemes; *b; b++)
-		fprintf(to, "  %s\n      %s\n", (*b)->synopsis, (*b)->help);
-}
-
-static int usage(struct error *error, const char *sentence)
-{
-	error_set(error, -EINVAL, "%s", sentence);
-	return EXIT_USAGE;
-}
-
 static int serve_main(const void *settings, int argc, char **argv, struct error *error)
 {
 	const struct serve_options *options = settings;
 	bool files = options->tls_files.certificates || options->tls_files.psk;
 
 	if (!argc && !options->exports.count)
-		return usage(error, "there is nothing to serve: give a BACKEND or --export NAME=BACKEND");
+		return command_usage(error, "there is nothing to serve: give a BACKEND or --export NAME=BACKEND");
 	if (options->run && options->daemon)
-		return usage(error, "--run and --daemon exclude each other: the server of --run ends with its command");
+		return command_usage(error, "--run and --daemon exclude each other: the server of --run ends with its command");
 	if (options->exit_with_parent && options->daemon)
-		return usage(error, "--exit-with-parent and --daemon exclude each other: a daemon's parent ends at once");
+		return command_usage(error, "--exit-with-parent and --daemon exclude each other: a daemon's parent ends at once");
 	if (options->log && !options->daemon)
-		return usage(error, "--log is for --daemon; redirect stderr instead");
+		return command_usage(error, "--log is for --daemon; redirect stderr instead");
 	if (options->tls == TLS_OFF && (files || options->tls_verify_peer))
-		return usage(error, "--tls off and the other TLS options exclude each other");
+		return command_usage(error, "--tls off and the other TLS options exclude each other");
 	if (options->tls_allow.count && !options->tls_verify_peer)
-		return usage(error, "--tls-allow needs --tls-verify-peer: who has shown no certificate has no subject");
+		return command_usage(error, "--tls-allow needs --tls-verify-peer: who has shown no certificate has no subject");
 	if (options->tls_allow.count && options->tls_files.psk)
-		return usage(error, "--tls-allow and --tls-psk exclude each other: who has a key has no subject; take users out of the file of keys instead");
+		return command_usage(error, "--tls-allow and --tls-psk exclude each other: who has a key has no subject; take users out of the file of keys instead");
 	if (options->limits.memory < options->limits.payload)
-		return usage(error, "--max-memory must be at least --max-payload");
+		return command_usage(error, "--max-memory must be at least --max-payload");
 	return serve_run(options, argv, argc, error);
 }
 
@@ -116,7 +102,7 @@ const struct command command_serve = {
 	.name = "serve",
 	.arguments = "[OPTION]... [NAME=]BACKEND...",
 	.summary = "Offer backends to NBD clients, until a signal",
-	.details = serve_details,
+	.details = backend_help,
 	.options = serve_opts,
 	.defaults = &serve_defaults,
 	.settings_size = sizeof(serve_defaults),

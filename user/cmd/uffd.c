@@ -2,7 +2,6 @@
 /*
  * r3map uffd: memory of one process that another one fills, without the module.
  */
-#include <errno.h>
 #include <string.h>
 
 #include "backend/backend.h"
@@ -63,15 +62,7 @@ static void uffd_details(FILE *to)
 	fprintf(to, "\nWhat --improve can switch:\n");
 	for (const struct improvement *one = improvements; one->name; one++)
 		fprintf(to, "  %-10s %s\n", one->name, one->help);
-	fprintf(to, "\nBackends, see r3map-backends(7):\n");
-	for (const struct backend_ops *const *b = backend_schemes; *b; b++)
-		fprintf(to, "  %s\n      %s\n", (*b)->synopsis, (*b)->help);
-}
-
-static int usage(struct error *error, const char *sentence)
-{
-	error_set(error, -EINVAL, "%s", sentence);
-	return EXIT_USAGE;
+	backend_help(to);
 }
 
 static int serve(const struct uffd_options *options, int argc, char **argv, struct error *error)
@@ -79,15 +70,15 @@ static int serve(const struct uffd_options *options, int argc, char **argv, stru
 	struct uffd_serve_options serving = options->serve;
 
 	if (argc != 2)
-		return usage(error, "serve needs one BACKEND");
+		return command_usage(error, "serve needs one BACKEND");
 	if (options->run || options->slices.count || options->signals || options->write)
-		return usage(error, "--run, --write, --slice and --signals are for r3map uffd map");
+		return command_usage(error, "--run, --write, --slice and --signals are for r3map uffd map");
 	if (serving.log && !serving.daemon)
-		return usage(error, "--log is for --daemon; redirect stderr instead");
+		return command_usage(error, "--log is for --daemon; redirect stderr instead");
 	if (!strcmp(serving.order, "-"))
-		return usage(error, "--order - cannot be shared by clients: give a file");
+		return command_usage(error, "--order - cannot be shared by clients: give a file");
 	if (serving.around & (serving.around - 1))
-		return usage(error, "--around has to be a power of two");
+		return command_usage(error, "--around has to be a power of two");
 	serving.socket = options->socket;
 	serving.timeout = options->timeout;
 	return uffd_serve(&serving, argv[1], error);
@@ -111,11 +102,11 @@ static int map(const struct uffd_options *options, int argc, struct error *error
 	};
 
 	if (argc != 1)
-		return usage(error, "map takes no BACKEND: the handler has it");
+		return command_usage(error, "map takes no BACKEND: the handler has it");
 	if (says_serve(options))
-		return usage(error, "map takes --socket, --run, --write, --slice, --signals and --timeout only");
+		return command_usage(error, "map takes --socket, --run, --write, --slice, --signals and --timeout only");
 	if (!options->run)
-		return usage(error, "map needs --run CMD");
+		return command_usage(error, "map needs --run CMD");
 	for (unsigned int i = 0; i < options->slices.count; i++)
 		if (uffd_slice_parse(options->slices.items[i], &slices[i], error))
 			return EXIT_USAGE;
@@ -127,9 +118,9 @@ static int uffd_run(const void *settings, int argc, char **argv, struct error *e
 	const struct uffd_options *options = settings;
 
 	if (strcmp(argv[0], "serve") && strcmp(argv[0], "map"))
-		return usage(error, "give serve BACKEND, or map");
+		return command_usage(error, "give serve BACKEND, or map");
 	if (!options->socket)
-		return usage(error, "--socket PATH is missing: where handler and clients meet");
+		return command_usage(error, "--socket PATH is missing: where handler and clients meet");
 	return strcmp(argv[0], "map") ? serve(options, argc, argv, error) : map(options, argc, error);
 }
 

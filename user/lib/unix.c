@@ -14,10 +14,12 @@
 #include "lib/error.h"
 #include "lib/unix.h"
 
-static int address_set(const char *path, struct sockaddr_un *address, socklen_t *length,
+/* A socket, and @path as an address for it. */
+static int unix_socket(const char *path, int type, struct sockaddr_un *address, socklen_t *length,
 		       struct error *error)
 {
 	const size_t used = strlen(path);
+	int fd;
 
 	if (!used || used >= sizeof(address->sun_path))
 		return error_set(error, -ENAMETOOLONG, "a socket's path has 1 to %zu bytes",
@@ -25,7 +27,8 @@ static int address_set(const char *path, struct sockaddr_un *address, socklen_t 
 	*address = (struct sockaddr_un) { .sun_family = AF_UNIX };
 	memcpy(address->sun_path, path, used);
 	*length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + used + 1);
-	return 0;
+	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	return fd < 0 ? error_set(error, -errno, "cannot make a socket: %s", strerror(errno)) : fd;
 }
 
 /*
@@ -53,14 +56,10 @@ int unix_bind(const char *path, int type, struct error *error)
 {
 	struct sockaddr_un address;
 	socklen_t length;
-	int fd, code;
+	int fd = unix_socket(path, type, &address, &length, error), code;
 
-	code = address_set(path, &address, &length, error);
-	if (code)
-		return code;
-	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return error_set(error, -errno, "cannot make a socket: %s", strerror(errno));
+		return fd;
 	code = bind(fd, (struct sockaddr *)&address, length) < 0 ? -errno : 0;
 	if (code == -EADDRINUSE && is_stale(&address, length, type) && unlink(path) == 0)
 		code = bind(fd, (struct sockaddr *)&address, length) < 0 ? -errno : 0;
@@ -89,14 +88,10 @@ int unix_connect(const char *path, int type, struct error *error)
 {
 	struct sockaddr_un address;
 	socklen_t length;
-	int fd, code;
+	int fd = unix_socket(path, type, &address, &length, error), code;
 
-	code = address_set(path, &address, &length, error);
-	if (code)
-		return code;
-	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return error_set(error, -errno, "cannot make a socket: %s", strerror(errno));
+		return fd;
 	if (!connect(fd, (struct sockaddr *)&address, length))
 		return fd;
 	code = -errno;

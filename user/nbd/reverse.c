@@ -7,7 +7,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include "uri.h"
 #include "wait.h"
 #include "../lib/error.h"
+#include "../lib/tcp.h"
 
 #define SOCKETS		8	/* of one name */
 #define BACKLOG		16
@@ -40,17 +40,11 @@ static pthread_mutex_t reverses_lock = PTHREAD_MUTEX_INITIALIZER;
 static int socket_listen(struct reverse *r, const struct addrinfo *one)
 {
 	struct epoll_event event = { .events = EPOLLIN };
-	const int on = 1;
-	int fd, err = 0;
+	int fd = tcp_bind(one), err = 0;
 
-	fd = socket(one->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (one->ai_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	if (bind(fd, one->ai_addr, one->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0 ||
-	    epoll_ctl(r->ready, EPOLL_CTL_ADD, fd, &event) < 0) {
+		return fd;
+	if (listen(fd, BACKLOG) < 0 || epoll_ctl(r->ready, EPOLL_CTL_ADD, fd, &event) < 0) {
 		err = -errno;
 		close(fd);
 	} else {

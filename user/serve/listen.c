@@ -22,6 +22,7 @@
 #include "lib/error.h"
 #include "lib/log.h"
 #include "lib/size.h"
+#include "lib/tcp.h"
 #include "lib/unix.h"
 #include "nbd/protocol.h"
 #include "serve/listen.h"
@@ -84,17 +85,11 @@ static int address_split(const char *address, char *host, size_t room, const cha
 static int tcp_listen(struct listeners *listeners, const struct addrinfo *one,
 		      struct error *error)
 {
-	const int on = 1;
-	int fd, code;
+	int fd = tcp_bind(one), code;
 
-	fd = socket(one->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (one->ai_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	if (bind(fd, one->ai_addr, one->ai_addrlen) < 0 ||
-	    (!listeners->later && listen(fd, BACKLOG) < 0)) {
+		return fd;
+	if (!listeners->later && listen(fd, BACKLOG) < 0) {
 		code = -errno;
 		close(fd);
 		return code;

@@ -14,11 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #define LOG_PREFIX "serve: "
+#include "lib/descriptors.h"
 #include "lib/error.h"
 #include "lib/log.h"
 #include "lib/loop.h"
@@ -65,26 +65,6 @@ static void serve_signal(struct loop_source *source, uint32_t events)
 		kill(serve->child_pid, (int)info.ssi_signo);
 	else
 		serve->ended = true;
-}
-
-static struct rlimit descriptors;	/* as they were, for the command of --run */
-
-/* Every connection is a descriptor, and the usual limit is for programs that use select(). */
-static void descriptors_raise(void)
-{
-	struct rlimit raised;
-
-	if (getrlimit(RLIMIT_NOFILE, &descriptors) < 0)
-		return;
-	raised = descriptors;
-	raised.rlim_cur = raised.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &raised);
-}
-
-static void descriptors_restore(void)
-{
-	if (descriptors.rlim_max)
-		setrlimit(RLIMIT_NOFILE, &descriptors);
 }
 
 /* Ends with the parent, also if that has gone already. */

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define LOG_PREFIX "hub: "
+#include "lib/descriptors.h"
 #include "lib/error.h"
 #include "lib/log.h"
 #include "lib/loop.h"
@@ -415,24 +415,13 @@ static int listeners_open(struct hub *hub, struct listeners *listeners, const st
 	return code ? code : address_start(listeners, what, error);
 }
 
-/* Each region is an open file, and the usual limit is for programs that use select(). */
-static void descriptors_raise(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 static int hub_start(struct hub *hub, const char *folder, struct error *error)
 {
 	static const struct opt_list no_devices;
 	const struct hub_options *options = hub->options;
 	int code;
 
-	descriptors_raise();
+	descriptors_raise();	/* each region is an open file */
 	code = loop_new(&hub->loop);
 	if (code)
 		return error_set(error, code, "cannot make an event loop: %s", strerror(-code));
