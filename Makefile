@@ -58,7 +58,7 @@ demo:
 	@selftests/vm/demo.sh
 
 bench:
-	@bench/run.sh
+	@bench/run.sh $(if $(QUESTIONS),--questions $(QUESTIONS))
 
 vm-shell:
 	@selftests/vm/shell.sh $(KERNEL)
@@ -114,7 +114,8 @@ help:
 	@echo 'make demo       a remote disk used through /dev/r3map0, in the lab'
 	@echo '                HOST=1 make demo: on the running kernel, as root'
 	@echo 'make check      all tests; KERNELS="6.1 6.12:2 7.2" CPUS="1 2" TESTS=dev/resize.sh V=1'
-	@echo 'make bench      the comparisons with other block devices, in virtual time'
+	@echo 'make bench      the comparisons with other block devices, in virtual time; of all'
+	@echo '                paths with QUESTIONS=comparison'
 	@echo 'make vm-shell   a root shell in the lab with the module loaded; KERNEL=6.12'
 	@echo 'make install    program, libr3map, man pages, completion, headers; DESTDIR= PREFIX=/usr/local'
 	@echo 'make uninstall  takes these away again'

@@ -66,7 +66,7 @@ attach_gone()
 
 [ -n "${BENCH_SUBJECTS:-}" ] || BENCH_SUBJECTS=kernel-nbd,r3map-mem,r3map-nbd,ublk-null,loop
 root_make
-root_install "$BENCH_CLOCK"
+root_install "$BENCH_ATTACH_CLOCK"
 for subject in $(subject_list); do
 	if ! attach_command "$subject"; then
 		bench_say "$subject: skipped, $SUBJECT_WHY"
@@ -76,7 +76,7 @@ for subject in $(subject_list); do
 	command[0]=$(command -v "${command[0]}")
 	root_install "${command[0]}"
 	for ((rep = 0; rep <= BENCH_REPS; rep++)); do
-		chroot "$ROOT" "$BENCH_CLOCK" "$device" "${command[@]}" >"$BENCH_TMP/clock" \
+		chroot "$ROOT" "$BENCH_ATTACH_CLOCK" "$device" "${command[@]}" >"$BENCH_TMP/clock" \
 			2>"$BENCH_TMP/attach.err" ||
 			bench_die "$subject: $(tail -n 2 "$BENCH_TMP/attach.err")"
 		read -r total announced _ <"$BENCH_TMP/clock"

@@ -11,11 +11,12 @@ set -euo pipefail
 export TMPDIR=/dev/shm
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib/bench.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib/delta.sh"
 
 SUBJECTS_ALL="r3map r3map-sha256 rsync rsync-inplace rsync-whole"
 CASES_ALL="changed-0 changed-1 changed-10 changed-100"
 PIECES=16384		# of 64 KiB
-R3MAP=${BENCH_R3MAP:-$BENCH_DIR/../user/r3map}
 
 receiver=''
 cleanup()
@@ -26,26 +27,13 @@ cleanup()
 trap cleanup EXIT
 cd "$BENCH_TMP"
 
-# delta_change PERCENT: makes "new" of "old"
-delta_change()
-{
-	cp old new
-	python3 - "$1" $PIECES <<-'END'
-		import os, random, sys
-		percent, pieces = int(sys.argv[1]), int(sys.argv[2])
-		f = os.open("new", os.O_RDWR)
-		for n in random.sample(range(pieces), pieces * percent // 100):
-		    os.pwrite(f, os.urandom(65536), n * 65536)
-	END
-}
-
 # delta_r3map [OPTION...]
 delta_r3map()
 {
 	"$R3MAP" receive --once -l "unix:$PWD/socket" copies >/dev/null 2>receive.err &
 	receiver=$!
 	bench_wait "r3map receive" grep -q 'listens on' receive.err
-	"$R3MAP" send -j "$@" --to "unix:$PWD/socket" new >out
+	"$R3MAP" send -j "$@" --to "unix:$PWD/socket" new
 	wait $receiver
 	receiver=''
 }
@@ -56,9 +44,9 @@ delta_run()
 	case $1 in
 	r3map) delta_r3map ;;
 	r3map-sha256) delta_r3map --hash sha256 ;;
-	rsync) rsync -I --no-whole-file --stats new copies/new >out ;;
-	rsync-inplace) rsync -I --no-whole-file --inplace --stats new copies/new >out ;;
-	rsync-whole) rsync -I --whole-file --stats new copies/new >out ;;
+	rsync) rsync -I --no-whole-file --stats new copies/new ;;
+	rsync-inplace) rsync -I --no-whole-file --inplace --stats new copies/new ;;
+	rsync-whole) rsync -I --whole-file --stats new copies/new ;;
 	*) bench_die "unknown subject '$1': give one of $SUBJECTS_ALL" ;;
 	esac
 }
@@ -75,16 +63,14 @@ delta_mb()
 # delta_once SUBJECT CASE REPETITION
 delta_once()
 {
-	local seconds user system
+	local seconds=0 cpu=0
 	rm -rf copies receive.err
 	mkdir copies
 	cp old copies/new
-	TIMEFORMAT='%R %U %S'
-	{ time delta_run "$1" 2>run.err; } 2>run.times || bench_die "$1: $(tail -n 3 run.err)"
-	read -r seconds user system <run.times
+	delta_timed delta_run "$1"
 	cmp -s new copies/new || bench_die "$1 made something else of its copy"
 	bench_result "$1" "$2" s "$3" "$seconds"
-	bench_result "$1" "$2" cpu_s "$3" "$(awk -v u="$user" -v s="$system" 'BEGIN { print u + s }')"
+	bench_result "$1" "$2" cpu_s "$3" "$cpu"
 	bench_result "$1" "$2" mb "$3" "$(delta_mb "$1")"
 }
 

@@ -101,7 +101,7 @@ cost()
 random()
 {
 	local counted
-	counted=$("${client[@]}" "$BENCH_LOAD" run "$uri" "$4" 4096 "$5" "$6" "$RUNTIME" "$pid") ||
+	counted=$("${client[@]}" "$BENCH_NBD_LOAD" run "$uri" "$4" 4096 "$5" "$6" "$RUNTIME" "$pid") ||
 		bench_die "$1 $2: the load failed"
 	# shellcheck disable=SC2086 # three numbers
 	cost "$1" "$2" "$3" $counted
@@ -115,11 +115,11 @@ by_fio()
 	local before after ios ms bare=${uri/tls-certificates=*&/}
 	local -a fio=(fio)
 	[ "$bare" = "$uri" ] || fio=(env "HOME=$BENCH_TMP/home" unshare --user fio)
-	before=$("$BENCH_LOAD" cpu "$pid")
+	before=$("$BENCH_NBD_LOAD" cpu "$pid")
 	"${client[@]}" "${fio[@]}" --name=x --ioengine=nbd --uri="$bare" --rw="$4" --bs=4k --iodepth=64 \
 		--randrepeat=0 --norandommap --time_based --runtime="${RUNTIME}ms" \
 		--output-format=json >"$BENCH_TMP/fio" || bench_die "$1 $2: fio failed"
-	after=$("$BENCH_LOAD" cpu "$pid")
+	after=$("$BENCH_NBD_LOAD" cpu "$pid")
 	read -r ios ms < <(sed -n '/^{/,$p' "$BENCH_TMP/fio" |
 		jq -r '.jobs[0] | (if .read.total_ios > 0 then .read else .write end) |
 			"\(.total_ios) \(.runtime)"')
@@ -133,11 +133,11 @@ copy()
 	local -a nbdcopy=(nbdcopy --request-size="$COPY_BYTES")
 	[ -z "$6" ] || nbdcopy+=(--connections="$6" --threads="$6")
 	bytes=$(stat -c %s "$BENCH_TMP/disk")
-	before=$("$BENCH_LOAD" cpu "$pid")
+	before=$("$BENCH_NBD_LOAD" cpu "$pid")
 	start=$(date +%s%N)
 	"${client[@]}" "${nbdcopy[@]}" "$4" "$5" || bench_die "$1 $2: nbdcopy failed"
 	end=$(date +%s%N)
-	after=$("$BENCH_LOAD" cpu "$pid")
+	after=$("$BENCH_NBD_LOAD" cpu "$pid")
 	bench_result "$1" "$2" mbps_cpu "$3" \
 		"$(awk "BEGIN { printf \"%.1f\", $bytes / 1e6 / ($after - $before) }")"
 	bench_result "$1" "$2 request" cpu_us "$3" \
@@ -159,7 +159,7 @@ idle()
 	local -a before after
 	local in out
 	mapfile -t before < <(own_memory)
-	coproc LOAD { "$BENCH_LOAD" idle "$uri" "$IDLE"; }
+	coproc LOAD { "$BENCH_NBD_LOAD" idle "$uri" "$IDLE"; }
 	in=${LOAD[1]} out=${LOAD[0]}
 	read -r -u "$out" || bench_die "$1 $2: $IDLE connections cannot be had"
 	sleep 0.2

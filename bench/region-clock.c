@@ -19,7 +19,7 @@
  * For each task there is a line: its name and how long it took, until the last byte was there: "all" does not
  * count close(), which takes the page cache of the device away. For "some" there is one more for each of
  * its reads. Before them is "ready" and when the device was: the command has written a line, and the device has a
- * size. The command is left running if it stays. Must not poll while the command works: on one
+ * size; or is a socket, where clients of the command can come. The command is left running if it stays. Must not poll while the command works: on one
  * processor it would take the time that it measures.
  */
 #define _GNU_SOURCE
@@ -126,7 +126,7 @@ static void attach(char **command, double start)
 				size = 0;
 			close(fd);
 		}
-		if (size)
+		if (size || (fd < 0 && errno == ENXIO))	/* ENXIO: a socket */
 			break;
 		ended = ended || waitpid(pid, &status, WNOHANG) == pid;
 		if ((ended && status) || now_ms() - start > ATTACH_MOST)

@@ -5,7 +5,7 @@
 # userfaultfd gain?
 #
 # Asked on the host, as nbd-server is: a handler (r3map uffd serve) of a file in memory, behind no delay
-# or behind one of 10 or 40 ms a read, and a program that reads all of its memory in order (uffd-clock.c), by
+# or behind one of 10 or 40 ms a read, and a program that reads all of its memory in order (memory-clock.c), by
 # one thread, or by 32, each a part. "first" is from nothing until the first 4 KiB are read; the rate is that
 # of all from nothing on, of as many bytes as pass in some seconds. Subjects from plain to all add one
 # improvement each; "signals" is SIGSEGV and mprotect. With BENCH_FIRST=1 before everything else that wants
@@ -73,14 +73,14 @@ limit()
 # ask SUBJECT CASE REP
 ask()
 {
-	local rtt=${2#rtt} threads=1 backend=file:$BENCH_TMP/disk line
+	local rtt=${2#rtt} threads=1 backend=file:$BENCH_TMP/disk line us mbps
 	local -a what=(uffd "$BENCH_TMP/sock")
 	rtt=${rtt%-*}
 	[[ $2 != *-t32 ]] || threads=32
 	case $1 in
 	memory | file)
 		[ "$rtt" = 0 ] || return 0
-		line=$("${first[@]}" "$BENCH_UFFD_CLOCK" $threads 0 "$1" "$BENCH_TMP/disk")
+		line=$("${first[@]}" "$BENCH_MEMORY_CLOCK" $threads 0 "$1" "$BENCH_TMP/disk")
 		;;
 	*)
 		[ "$rtt" = 0 ] || backend=delay:${rtt}ms:$backend
@@ -89,13 +89,14 @@ ask()
 			--improve "$(improvements "$1")" 2>"$BENCH_TMP/log" &
 		handler=$!
 		bench_wait "the handler of $1" test -S "$BENCH_TMP/sock"
-		line=$("${first[@]}" "$BENCH_UFFD_CLOCK" $threads "$(limit "$1" "$rtt" $threads)" "${what[@]}") ||
+		line=$("${first[@]}" "$BENCH_MEMORY_CLOCK" $threads "$(limit "$1" "$rtt" $threads)" "${what[@]}") ||
 			bench_die "$1 $2: the reader failed"
 		handler_end
 		;;
 	esac
-	bench_result "$1" "$2 first" lat_us "$3" "${line% *}"
-	bench_result "$1" "$2" mbps "$3" "${line#* }"
+	read -r us mbps _ <<<"$line"
+	bench_result "$1" "$2 first" lat_us "$3" "$us"
+	bench_result "$1" "$2" mbps "$3" "$mbps"
 }
 
 # shellcheck disable=SC2086 # words are meant

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Usage: packages.sh [build] [lab] [peers] [dev] [fuzz]
-#        packages.sh headers|dkms
+#        packages.sh bench|headers|dkms
 #
 # Installs, by package name and asking nothing, what these groups need on a
 # Debian machine; without a group, all of these five. When everything is there it
@@ -28,6 +28,8 @@ declare -A PACKAGES=(
 	# the other ends of the protocol, and what the tests do with a device
 	[peers]="python3 python3-yaml nbdkit nbd-client nbd-server libnbd-bin python3-libnbd qemu-utils fio
 		e2fsprogs xfsprogs fdisk sqlite3 jq netcat-openbsd gnutls-bin strace rsync"
+	# what only benchmarks need: pictures; who tells that a device is there
+	[bench]="gnuplot-nox udev libudev-dev"
 	# style, documentation, packaging
 	[dev]="sparse shellcheck perl clang-format dkms man-db groff"
 	# fuzzing and sanitizers: 14 MB to fetch, 113 MB on the disk
@@ -41,7 +43,7 @@ declare -A PACKAGES=(
 want=()
 for group in "$@"; do
 	[ -n "${PACKAGES[$group]:-}" ] ||
-		vm_usage "unknown group '$group': give build, lab, peers, dev, fuzz, dkms or headers"
+		vm_usage "unknown group '$group': give build, lab, peers, dev, fuzz, bench, dkms or headers"
 	# shellcheck disable=SC2206 # words are meant
 	want+=(${PACKAGES[$group]})
 done

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# What is made of the answers of ask.sh: a head with what must be known to make sense of figures, tables,
+# and pictures. Sourced by run.sh, whose options these read.
+
+# report_version PACKAGE: of Debian's
+report_version()
+{
+	dpkg-query -W -f '${Version}' "$1"
+}
+
+# report_peers QUESTION: the programs that nobody here wrote, with their versions
+report_peers()
+{
+	case $1 in
+	uffd) ;;
+	delta) rsync --version | head -n 1 ;;
+	hashes) sha256sum --version | head -n 1 ;;
+	star) rsync --version | head -n 1 ;;
+	nbd-server)
+		printf 'nbdkit %s; qemu-nbd %s; libnbd %s; %s\n' "$(report_version nbdkit)" \
+			"$(report_version qemu-utils)" "$(report_version libnbd-bin)" "$(fio --version)"
+		;;
+	*)
+		printf '%s; nbdkit %s; nbd-client %s; rublk %s\n' "$(fio --version)" "$(report_version nbdkit)" \
+			"$(report_version nbd-client)" \
+			"$({ [ -x "$rublk" ] && "$rublk" --version; } 2>/dev/null | awk '{ print $2 }' | grep . || echo none)"
+		;;
+	esac
+}
+
+# report_head QUESTION
+report_head()
+{
+	local release clocked machine
+	if run_is_host "$1"; then
+		release=$(uname -r)
+		clocked="real, $(nproc) CPUs, load $(cut -d' ' -f1 /proc/loadavg) at the end"
+		machine=$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)
+	else
+		release=$KERNEL_RELEASE
+		clocked="virtual, one instruction is one nanosecond, one CPU"
+		[ ${#clock[@]} -gt 0 ] || clocked="real, emulated CPU"
+		machine=$(qemu-system-x86_64 --version | head -n 1)
+	fi
+	printf '# kernel: %s\n# commit: %s\n# command: %s\n# clock: %s\n' "$release" "$commit" "$command" "$clocked"
+	printf '# date: %s\n# machine: %s\n' "$(date -u +%Y-%m-%dT%H:%MZ)" "$machine"
+	report_peers "$1" | sed 's/^/# peers: /'
+	printf '# repetitions: %s of %s ms\n' "$reps" "$runtime"
+}
+
+# report_tables QUESTION: from the results on stdin
+report_tables()
+{
+	local csv=$tmp/tables.csv metric
+	local rows=(awk -v OURS=r3map -f "$here/lib/stats.awk" -f "$here/lib/rows.awk")
+	local table=(awk -f "$here/lib/stats.awk" -f "$here/lib/table.awk")
+	cat >"$csv"
+	case $1 in
+	uffd) "${table[@]}" -v BASES=plain "$csv" ;;
+	read-paths) "${table[@]}" -v BASES=uffd-plain,kernel-nbd "$csv" ;;
+	hashes) "${table[@]}" -v BASES=memcpy "$csv" ;;
+	ready) "${table[@]}" -v BASES=kernel-nbd-uevent "$csv" ;;
+	delta | star)
+		for metric in s cpu_s mb; do
+			grep ",$metric," "$csv" | "${rows[@]}" -v METRICS=$metric
+			printf '\n'
+		done
+		;;
+	nbd-server)
+		printf 'Processor time of the server; ×: to the best of the other servers\n\n'
+		"${rows[@]}" -v METRICS=cpu_us,mbps_cpu "$csv"
+		printf '\nBy the clock, of a server that has %s\n\n' \
+			"$([ "$unbound" = 1 ] && echo 'the whole machine' || echo 'one CPU')"
+		"${rows[@]}" -v METRICS=kiops,mbps "$csv"
+		printf '\nAn idle connection\n\n'
+		"${rows[@]}" -v METRICS=kib,threads "$csv"
+		;;
+	*) "${table[@]}" -v BASES=kernel-nbd,ublk-null "$csv" ;;
+	esac
+}
+
+# report QUESTION: print its tables; keep them, with results and pictures, where that was asked for
+report()
+{
+	local csv=$tmp/$1.csv md=$tmp/$1.md kept=$date-$commit-$1 kind
+	{
+		report_head "$1"
+		echo "question,subject,case,metric,repetition,value"
+		cat "$tmp/out/$1.csv"
+	} >"$csv"
+	{
+		printf '# %s\n\n' "$1"
+		sed -n 's/^# /* /p' "$csv"
+		printf '\n'
+		report_tables "$1" <"$tmp/out/$1.csv"
+	} >"$md"
+	cat "$md"
+	printf '\n'
+	[ "$save" = 1 ] || return 0
+	[ "$1$unbound" != nbd-server1 ] || kept+=-unbound
+	for kind in csv md; do
+		cp "$tmp/$1.$kind" "$here/results/$kept.$kind"
+	done
+	vm_say "kept as bench/results/$kept.md"
+	"$here/plot.sh" "$here/results/$kept.csv"
+}
