@@ -75,7 +75,8 @@ dd if="$DEV" bs=1M count=4 iflag=direct status=none | cmp - "$TEST_DIR/data"
 r3map umount "$DEV"
 policy blocksize-minimum=512 blocksize-preferred=8K blocksize-maximum=64K
 device_mount --physical-block-size 16384 "$NBD"
-limit optimal_io_size 0
+limit optimal_io_size 131072
+limit read_ahead_kb 256
 r3map umount "$DEV"
 policy blocksize-minimum=512 blocksize-preferred=512 blocksize-maximum=2048
 expect_fail r3map mount --daemon "$NBD"

@@ -104,7 +104,7 @@ static const struct opt mount_opts[] = {
 	{ OPT_SIZE32, "io-min", 0, M(io_min), .value = "SIZE", .min = 512,
 	  .help = "smallest good size (default: the physical block size)" },
 	{ OPT_SIZE32, "io-opt", 0, M(io_opt), .value = "SIZE",
-	  .help = "best size, 0 for none (default: the backend's, if over 4096)" },
+	  .help = "best size, 0 for none (default: the backend's, if over 4096; 128K if it may wait)" },
 	{ OPT_SIZE32, "max-discard", 0, M(max_discard), .value = "SIZE", .min = 4096,
 	  .help = "largest discard or zeroing (default: 1G)" },
 	{ OPT_FLAG, "no-part-scan", 0, .clear = true, M(part_scan),

@@ -31,6 +31,10 @@
 #define CHUNK_AUTO	(4U << 10)	/* bytes: a page, so that writing one needs no fetch */
 #define CHUNKS_AUTO	(16U << 20)	/* chunks: 10 MiB of tables in the kernel */
 #define PHYSICAL_AUTO	4096U		/* the module's default */
+/*
+ * The kernel reads ahead twice this much. Its own 128 KiB leave a reader waiting where each read is a round trip.
+ */
+#define IO_OPT_AUTO	(128U << 10)
 
 #define PUT(device, attr, member, value) \
 	((device)->present |= DEVICE_HAS(attr), (device)->member = (value))
@@ -80,6 +84,8 @@ static int parameters_blocks(const struct mount_options *options, const struct b
 		PUT(device, IO_OPT, io_opt, options->io_opt);
 	else if (info->block_preferred > BLOCK_MAX && !(info->block_preferred % physical))
 		PUT(device, IO_OPT, io_opt, info->block_preferred);
+	else if (info->waits && !options->managed && !(IO_OPT_AUTO % physical))
+		PUT(device, IO_OPT, io_opt, IO_OPT_AUTO);
 	return 0;
 }
 
