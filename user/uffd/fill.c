@@ -12,13 +12,10 @@
 #define LOG_PREFIX "uffd: "
 #include "lib/error.h"
 #include "lib/log.h"
-#include "mount/order.h"
 #include "uffd/fill.h"
 #include "uffd/improve.h"
 #include "uffd/kernel.h"
 
-#define POPULATE_BYTES	(1u << 20)	/* of one read in the background, at most */
-#define POPULATE_MOST	32u		/* of those at a time */
 #define ROUNDS		16u		/* reads of events before others get their turn */
 
 /* Bytes on their way: within one region. */
@@ -31,6 +28,7 @@ struct fill {
 	uint64_t length;		/* bytes, whole pages */
 	uint64_t address;		/* in the client */
 	bool demand;			/* somebody waits for it */
+	struct pace_mark asked;		/* if nobody does */
 	bool given_up;			/* it took too long, and counts no more */
 	bool submitting;
 	char *buffer;			/* private memory: of buffer_size bytes, or NULL */
@@ -52,7 +50,7 @@ static const struct uffd_region *region_at(const struct filler *filler, uint64_t
 	return NULL;
 }
 
-static const struct uffd_region *region_of(const struct filler *filler, uint64_t offset)
+const struct uffd_region *fill_region(const struct filler *filler, uint64_t offset)
 {
 	for (unsigned int i = 0; i < filler->region_count; i++)
 		if (offset - filler->regions[i].offset < filler->regions[i].length)
@@ -123,8 +121,6 @@ static void refuse(struct filler *filler, uint64_t address, uint64_t offset, uin
 
 /* --- one fill ----------------------------------------------------------------------------- */
 
-static void fill_start(struct filler *filler, const struct uffd_region *region, uint64_t from,
-		       uint64_t to, bool demand);
 static void faults_resume(struct filler *filler);
 
 static struct fill *fill_take(struct filler *filler)
@@ -194,7 +190,7 @@ static void fill_failed(struct fill *fill, int error)
 		if (fetched) {
 			uint64_t offset = filler->fetching & ~(uint64_t)(page - 1);
 
-			fill_start(filler, region_of(filler, offset), offset, offset + page, true);
+			fill_start(filler, fill_region(filler, offset), offset, offset + page, true);
 		}
 		return;
 	}
@@ -213,7 +209,7 @@ static void fill_end(struct fill *fill, const char *bytes, int error)
 	loop_timer_cancel(filler->loop, &fill->timer);
 	/* In the background, late ones count: a backend that hangs is not given more and more. */
 	if (!fill->demand)
-		filler->populating--;
+		populate_ended(&filler->populate, &fill->asked, !error);
 	else if (!fill->given_up)
 		filler->demands--;
 	if (!fill->given_up || filler->shared)
@@ -234,8 +230,7 @@ static void fill_end(struct fill *fill, const char *bytes, int error)
 		}
 	}
 	fill_put(fill);
-	if (filler->order)
-		loop_task_queue(filler->loop, &filler->populate);
+	populate_kick(&filler->populate);
 }
 
 static void fill_done(struct backend_io *io, int error)
@@ -325,8 +320,8 @@ static void fill_submit(struct fill *fill)
 	fill->submitting = false;
 }
 
-static void fill_start(struct filler *filler, const struct uffd_region *region, uint64_t from,
-		       uint64_t to, bool demand)
+void fill_start(struct filler *filler, const struct uffd_region *region, uint64_t from,
+		uint64_t to, bool demand)
 {
 	struct fill *fill = fill_take(filler);
 
@@ -343,7 +338,7 @@ static void fill_start(struct filler *filler, const struct uffd_region *region, 
 	if (demand)
 		filler->demands++;
 	else
-		filler->populating++;
+		fill->asked = populate_asked(&filler->populate);
 	bits_clear(&filler->filled, from, to);
 	bits_set(&filler->busy, from, to);
 	fill_submit(fill);
@@ -351,8 +346,7 @@ static void fill_start(struct filler *filler, const struct uffd_region *region, 
 
 /* --- what is asked for -------------------------------------------------------------------- */
 
-/* Neither here nor on its way, from @at upwards, up to @to. */
-static uint64_t free_up(const struct filler *filler, uint64_t at, uint64_t to)
+uint64_t fill_free(const struct filler *filler, uint64_t at, uint64_t to)
 {
 	bool filled, busy;
 	uint64_t a = bits_run(&filler->filled, at, to, &filled);
@@ -361,6 +355,16 @@ static uint64_t free_up(const struct filler *filler, uint64_t at, uint64_t to)
 	if (filled || busy)
 		return 0;
 	return a < b ? a : b;
+}
+
+uint64_t fill_taken(const struct filler *filler, uint64_t at, uint64_t to)
+{
+	bool is;
+	uint64_t run = bits_run(&filler->filled, at, to, &is);
+
+	if (!is)
+		run = bits_run(&filler->busy, at, to, &is);
+	return is ? run : 0;
 }
 
 /* The part of the chunk around the page of @offset that can be fetched with it. */
@@ -379,23 +383,16 @@ static void around(const struct filler *filler, const struct uffd_region *region
 	if (high > end)
 		high = end;
 	if (*to < high)
-		*to += free_up(filler, *to, high);
-	while (*from > low && free_up(filler, *from - page, *from))
+		*to += fill_free(filler, *to, high);
+	while (*from > low && fill_free(filler, *from - page, *from))
 		*from -= page;
 }
 
 /* A reader goes on where the last fault's bytes ended: the background follows him. */
 static void follow(struct filler *filler, uint64_t from, uint64_t to)
 {
-	if (filler->order && filler->missed == from && filler->piece != to) {
-		struct range rest = { .from = filler->piece, .to = filler->piece_end };
-
-		if (rest.from < rest.to)
-			order_return(filler->order, &rest);
-		filler->piece_end = filler->piece;
-		order_follow(filler->order, to);
-		loop_task_queue(filler->loop, &filler->populate);
-	}
+	if (filler->missed == from)
+		populate_follow(&filler->populate, to);
 	filler->missed = to;
 }
 
@@ -452,7 +449,7 @@ static void demand(struct filler *filler, const struct uffd_region *region, uint
 
 int fill_fetch(struct filler *filler, uint64_t offset)
 {
-	const struct uffd_region *region = region_of(filler, offset);
+	const struct uffd_region *region = fill_region(filler, offset);
 
 	if (!region)
 		return -EINVAL;
@@ -556,77 +553,6 @@ static void faults_resume(struct filler *filler)
 		filler_gone(filler);
 }
 
-/* --- in the background -------------------------------------------------------------------- */
-
-/* The next bytes that have to come; false: there are none. */
-static bool populate_next(struct filler *filler, const struct uffd_region **region, uint64_t *from,
-			  uint64_t *to)
-{
-	struct range range;
-	uint64_t end, run;
-	bool is;
-
-	for (;;) {
-		if (filler->piece >= filler->piece_end) {
-			if (!order_next(filler->order, &range))
-				return false;
-			filler->piece = range.from & ~(uint64_t)(filler->settings->page - 1);
-			filler->piece_end = uffd_round(range.to, filler->settings->page);
-		}
-		*region = region_of(filler, filler->piece);
-		if (!*region) {
-			/* No memory shows it. */
-			uint64_t next = filler->piece_end;
-
-			for (unsigned int i = 0; i < filler->region_count; i++)
-				if (filler->regions[i].offset > filler->piece &&
-				    filler->regions[i].offset < next)
-					next = filler->regions[i].offset;
-			filler->piece = next;
-			continue;
-		}
-		end = (*region)->offset + (*region)->length;
-		if (end > filler->piece_end)
-			end = filler->piece_end;
-		run = free_up(filler, filler->piece, end);
-		if (run && !bits_has(&filler->single, filler->piece))
-			break;
-		run = bits_run(&filler->filled, filler->piece, end, &is);
-		if (!is)
-			run = bits_run(&filler->busy, filler->piece, end, &is);
-		filler->piece += is ? run : filler->settings->page;
-	}
-	*from = filler->piece;
-	if (run > filler->most)
-		run = filler->most;
-	*to = *from + run;
-	filler->piece = *to;
-	return true;
-}
-
-/* One step a round: faults come in between. */
-static void populate_run(struct loop_task *task)
-{
-	struct filler *filler = (struct filler *)((char *)task - offsetof(struct filler, populate));
-	const struct uffd_region *region;
-	uint64_t from, to;
-
-	if (filler->is_gone || filler->populating >= POPULATE_MOST ||
-	    !populate_next(filler, &region, &from, &to))
-		return;
-	fill_start(filler, region, from, to, false);
-	backend_kick(filler->channel);
-	loop_task_queue(filler->loop, &filler->populate);
-}
-
-/* A list that grows; files do not. */
-static void populate_more(void *data)
-{
-	struct filler *filler = data;
-
-	loop_task_queue(filler->loop, &filler->populate);
-}
-
 /* --- its life ----------------------------------------------------------------------------- */
 
 static int filler_bits(struct filler *filler, struct error *error)
@@ -648,21 +574,11 @@ int filler_open(struct filler *filler, struct error *error)
 	filler->fetching = UINT64_MAX;
 	filler->missed = UINT64_MAX;
 	filler->gone.run = gone_run;
-	filler->populate.run = populate_run;
-	filler->most = filler->backend->info.max_io;
-	if (!filler->most || filler->most > POPULATE_BYTES)
-		filler->most = POPULATE_BYTES;
-	filler->most &= ~(filler->settings->page - 1);
-	if (!filler->most)
-		filler->most = filler->settings->page;
 	code = filler_bits(filler, error);
 	if (!code && improved(filler, IMPROVE_POPULATE))
-		code = order_open(filler->settings->order, filler->size, filler->loop,
-				  populate_more, filler, &filler->order, error);
+		code = populate_open(&filler->populate, filler, error);
 	if (code)
 		return code;
-	if (filler->order)
-		loop_task_queue(filler->loop, &filler->populate);
 	filler->events = (struct loop_source) { .fd = filler->uffd, .ready = faults_ready };
 	if (filler->uffd < 0)
 		return 0;
@@ -677,9 +593,8 @@ void filler_close(struct filler *filler)
 
 	if (filler->events.added)
 		loop_remove(filler->loop, &filler->events);
-	loop_task_cancel(filler->loop, &filler->populate);
+	populate_close(&filler->populate);
 	loop_task_cancel(filler->loop, &filler->gone);
-	order_close(filler->order);
 	while ((fill = filler->fills)) {
 		filler->fills = fill->next;
 		free(fill->buffer);

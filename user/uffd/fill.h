@@ -14,10 +14,9 @@
 #include "backend/backend.h"
 #include "lib/loop.h"
 #include "uffd/message.h"
+#include "uffd/populate.h"
 
 #define FILL_EVENTS	64u	/* faults of one read(2), at most */
-
-struct order;
 
 /* Of all clients of a handler; constant. */
 struct fill_settings {
@@ -67,12 +66,7 @@ struct filler {
 	uint64_t missed;		/* end of the last fault's bytes: a reader goes on */
 	struct loop_task gone;
 	bool is_gone;
-
-	struct order *order;		/* or NULL: no populate */
-	struct loop_task populate;
-	unsigned int populating;	/* fills in the background, under way */
-	uint32_t most;			/* bytes of one of them */
-	uint64_t piece, piece_end;	/* what comes next of it */
+	struct populate populate;
 };
 
 /* 0 or a negative errno with a sentence; filler_close() either way. */
@@ -88,5 +82,17 @@ void filler_close(struct filler *filler);
  * -EINVAL.
  */
 int fill_fetch(struct filler *filler, uint64_t offset);
+
+/* For populate.c. */
+
+/* Whose memory shows byte @offset; NULL: none. */
+const struct uffd_region *fill_region(const struct filler *filler, uint64_t offset);
+/* So many bytes from @at upwards, up to @to, are neither here nor on their way. */
+uint64_t fill_free(const struct filler *filler, uint64_t at, uint64_t to);
+/* So many are here, or on their way. */
+uint64_t fill_taken(const struct filler *filler, uint64_t at, uint64_t to);
+/* Begins to fetch the bytes from @from to @to, which are free and in @region. @demand: somebody waits. */
+void fill_start(struct filler *filler, const struct uffd_region *region, uint64_t from,
+		uint64_t to, bool demand);
 
 #endif
