@@ -7,11 +7,14 @@
 
 ROOT=$BENCH_TMP/root
 
-# root_make: an almost empty root with this BENCH_TMP and the kernel's own
+# root_make: an almost empty root with this BENCH_TMP and the kernel's own, and
+# the list of libraries that every system has: without it each program looks
+# for its first one in 20 folders
 root_make()
 {
 	local dir
-	mkdir -p "$ROOT/run" "$ROOT/tmp"
+	mkdir -p "$ROOT/run" "$ROOT/tmp" "$ROOT/etc"
+	cp /etc/ld.so.cache "$ROOT/etc"
 	for dir in /dev /proc /sys "$BENCH_TMP"; do
 		mkdir -p "$ROOT$dir"
 		mount --bind "$dir" "$ROOT$dir"
