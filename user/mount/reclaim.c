@@ -9,7 +9,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
+#include <link.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,25 +55,32 @@ static void oom_protect(void)
 	oom_write("-1000");
 }
 
+static int object_populate(struct dl_phdr_info *object, size_t size, void *unused)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	(void)size;
+	(void)unused;
+	for (unsigned int i = 0; i < object->dlpi_phnum; i++) {
+		const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+		uintptr_t from = object->dlpi_addr + part->p_vaddr, to = from + part->p_memsz;
+
+		if (part->p_type != PT_LOAD || part->p_flags & PF_W)
+			continue;
+		from &= ~(page - 1);
+		madvise((void *)from, to - from, MADV_POPULATE_READ);
+	}
+	return 0;
+}
+
 /*
  * Makes the code of the program and its libraries present, and their constants. What fails here is
- * only slower later.
+ * only slower later. The loader knows where they are; /proc/self/maps does, too, at a price: each
+ * mount would wait 0.2 ms more (virtual time).
  */
 static void code_populate(void)
 {
-	uint64_t start, end;
-	FILE *maps = fopen("/proc/self/maps", "re");
-	char line[512], mode[8];
-
-	if (!maps)
-		return;
-	while (fgets(line, sizeof(line), maps)) {
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s", &start, &end, mode) != 3 ||
-		    (strcmp(mode, "r-xp") && strcmp(mode, "r--p")) || strstr(line, "[v"))
-			continue;
-		madvise((void *)(uintptr_t)start, end - start, MADV_POPULATE_READ);
-	}
-	fclose(maps);
+	dl_iterate_phdr(object_populate, NULL);
 }
 
 void reclaim_enter(void)
