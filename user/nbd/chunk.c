@@ -67,7 +67,8 @@ static int reply_end(struct nbd_client *client, struct nbd_slot *slot)
 	if (!error && io->op == BACKEND_READ) {
 		if (slot->scattered)
 			error = -EIO;
-		else if (!nbd_cover_whole(nbd_slot_cover(client, slot), io->length))
+		else if (slot->chunks &&
+			 !nbd_cover_whole(nbd_slot_cover(client, slot), io->length))
 			return broken(client, "a read was answered in part");
 	}
 	if (!error && io->op == BACKEND_EXTENTS && !slot->status)
@@ -119,7 +120,6 @@ static int simple_take(struct nbd_client *client, struct nbd_slot *slot,
 	slot->error = nbd_errno(reply->error);
 	if (io->op != BACKEND_READ || slot->error)
 		return reply_end(client, slot);
-	nbd_cover_add(nbd_slot_cover(client, slot), 0, io->length);
 	data_begin(client, slot, 0, io->length, true);
 	return 0;
 }

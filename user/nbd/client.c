@@ -117,7 +117,7 @@ void nbd_slot_queue(struct nbd_client *client, struct nbd_slot *slot)
 	slot->chunks = false;
 	slot->status = false;
 	slot->scattered = false;
-	if (io->op == BACKEND_READ) {
+	if (io->op == BACKEND_READ && client->headers != NBD_HEADERS_SIMPLE) {
 		client->covers[index].used = 0;
 	} else if (io->op == BACKEND_EXTENTS) {
 		io->extents->used = 0;
@@ -182,11 +182,13 @@ void nbd_client_submit(struct nbd_client *client, struct backend_io *io)
 }
 
 /* The buffers must not need pages when memory is short; what fails here is only later. */
-static void client_populate(struct nbd_client *client)
+static void client_populate(struct nbd_client *client, enum nbd_headers headers)
 {
 	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 	uintptr_t from = ((uintptr_t)client + page - 1) & ~(page - 1);
-	uintptr_t to = (uintptr_t)(client + 1) & ~(page - 1);
+	uintptr_t end = headers == NBD_HEADERS_SIMPLE ? (uintptr_t)client->covers :
+							(uintptr_t)(client + 1);
+	uintptr_t to = (end + page - 1) & ~(page - 1);
 
 	if (to > from)
 		madvise((void *)from, to - from, MADV_POPULATE_WRITE);
@@ -207,7 +209,7 @@ int nbd_client_new(struct stream stream, const struct nbd_export *export,
 			config->dial.release(config->dial.context);
 		return -ENOMEM;
 	}
-	client_populate(c);
+	client_populate(c, export->headers);
 	c->loop = loop;
 	c->export = *export;
 	c->name = config->name;

@@ -26,7 +26,7 @@
 
 #define NBD_DEPTH_MASK	(NBD_CLIENT_DEPTH - 1)
 #define NBD_TX_IOVECS	512		/* pieces of one sendmsg() */
-#define NBD_RX_BYTES	(256u << 10)	/* the buffer of small replies */
+#define NBD_RX_BYTES	(136u << 10)	/* the buffer of small replies: 32 of 4 KiB */
 #define NBD_DRIP	64u		/* bytes between two looks of the watch that count as life */
 #define NBD_ERRORS_MAX	1024		/* chunks of one reply that tell an error */
 #define NBD_READ_LARGE	(32u << 10)	/* bytes of a READ that is worth a read of its own */
@@ -96,7 +96,6 @@ struct nbd_client {
 	bool scattered_told;
 
 	struct nbd_slot slots[NBD_CLIENT_DEPTH];
-	struct nbd_cover covers[NBD_CLIENT_DEPTH];	/* of the slots that are READs */
 	uint16_t free[NBD_CLIENT_DEPTH];
 	unsigned int free_count;
 	unsigned int reads_large;	/* in flight, NBD_READ_LARGE or more */
@@ -114,6 +113,9 @@ struct nbd_client {
 	struct iovec iovecs[NBD_TX_IOVECS];
 
 	struct nbd_rx rx;
+
+	/* Of the slots that are READs; not used with simple replies, which come whole. */
+	struct nbd_cover covers[NBD_CLIENT_DEPTH];
 };
 
 static inline unsigned int nbd_client_in_flight(const struct nbd_client *client)
