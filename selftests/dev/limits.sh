@@ -83,6 +83,18 @@ expect_fail r3map mount --daemon "$NBD"
 grep -q "no more than 2048 bytes at once, and a device needs 4096" "$TEST_DIR/stderr" ||
 	fail "it says: $(cat "$TEST_DIR/stderr")"
 
+# area BYTES BACKEND: that much is pinned for a queue if nobody says how much
+area()
+{
+	device_mount --queues 1 "$2"
+	[ "$(device_fact area)" = "$1" ] || fail "$2: the area has $(device_fact area) bytes, not $1"
+	r3map umount "$DEV"
+}
+policy blocksize-minimum=512
+area $((2 << 20)) mem:8M
+area $((2 << 20)) "$NBD"
+area $((4 << 20)) "delay:1ms:$NBD"
+
 TRANSPORT=inline device_mount mem:8M
 limit max_hw_sectors_kb 128
 r3map umount "$DEV"

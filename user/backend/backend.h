@@ -98,6 +98,7 @@ struct backend_info {
 	bool can_map_writes;		/* what is to be written may be put in place: backend_map() */
 	bool rotational;
 	bool waits;			/* requests may complete after backend_submit() has returned */
+	bool near;			/* they take microseconds: no network is in between */
 };
 
 struct backend {

@@ -88,7 +88,8 @@ static void user_leave(void *context)
 	free(nbd);
 }
 
-static void info_fill(struct backend_info *info, const struct nbd_export *export)
+static void info_fill(struct backend_info *info, const struct nbd_uri *uri,
+		      const struct nbd_export *export)
 {
 	*info = (struct backend_info) {
 		.size = export->size,
@@ -106,6 +107,7 @@ static void info_fill(struct backend_info *info, const struct nbd_export *export
 		.can_extents = export->has_allocation,
 		.rotational = export->flags & NBD_FLAG_ROTATIONAL,
 		.waits = true,
+		.near = uri->transport == NBD_UNIX,
 	};
 }
 
@@ -154,7 +156,7 @@ static int any_open(const struct backend_ops *ops, const char *rest, struct back
 	nbd->wish.headers = nbd->export.headers;
 	nbd->wish.allocation = nbd->export.has_allocation;
 	atomic_init(&nbd->users, 1);
-	info_fill(&nbd->backend.info, &nbd->export);
+	info_fill(&nbd->backend.info, &nbd->uri, &nbd->export);
 	*backend = &nbd->backend;
 	return 0;
 

@@ -47,6 +47,7 @@ static void wrap_info(struct wrap *wrap)
 {
 	wrap->backend.info = wrap->inner->info;
 	wrap->backend.info.waits = true;
+	wrap->backend.info.near = false;
 	wrap->backend.info.can_map_writes = false;	/* nothing is to pass by the wrapper */
 }
 

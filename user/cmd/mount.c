@@ -91,7 +91,7 @@ static const struct opt mount_opts[] = {
 	{ OPT_U32, "depth", 'd', M(depth), .value = "N", .min = 1, .max = R3MAP_MAX_DEPTH,
 	  .help = "requests in flight per queue (default: 128)" },
 	{ OPT_SIZE64, "area", 0, M(area), .value = "SIZE", .min = 4096, .max = R3MAP_MAX_AREA,
-	  .help = "payload memory per queue (default: 4 times --max-io, 2 times for backends that never wait)" },
+	  .help = "payload memory per queue (default: 4 times --max-io, 2 times for those without disk or network)" },
 	{ OPT_SIZE32, "max-io", 0, M(max_io), .value = "SIZE", .min = 4096, .max = R3MAP_MAX_IO,
 	  .help = "largest read or write (default: 1M, inline 128K, or the backend's)" },
 	{ OPT_CHOICE, "transport", 0, M(transport), .value = "shared|inline",

@@ -580,7 +580,7 @@ static int mount_attach(struct mount *m, struct error *error)
 static int mount_workers(struct mount *m, struct error *error)
 {
 	const uint32_t queues = m->device.queues;
-	const size_t area = parameters_area(m->options, &m->device, m->backend->info.waits);
+	const size_t area = parameters_area(m->options, &m->device, m->backend);
 	struct error first = { 0 };
 	int err = 0;
 

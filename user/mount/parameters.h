@@ -30,11 +30,8 @@ int parameters_attach(const struct mount_options *options, const struct backend 
  */
 int parameters_managed(const struct mount_options *options, const struct backend *backend,
 		       uint32_t found, struct device *device, struct error *error);
-/*
- * Bytes of the payload area of each queue of @device; 0 with the inline transport. @waits:
- * backend's.
- */
+/* Bytes of the payload area of each queue of @device; 0 with the inline transport. */
 size_t parameters_area(const struct mount_options *options, const struct device *device,
-		       bool waits);
+		       const struct backend *backend);
 
 #endif
