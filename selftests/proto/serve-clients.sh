@@ -230,6 +230,7 @@ libnbd_shell()
 ktap_test "nbdsh" libnbd_shell
 else
 	ktap_skip "clients without new things" "python3-libnbd is not installed"
+	ktap_skip "nbdsh" "python3-libnbd is not installed"
 fi
 
 newest()

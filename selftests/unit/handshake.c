@@ -177,6 +177,9 @@ static void refusals_are_told(void **state)
 		{ NBD_REP_ERR_SHUTDOWN, -ESHUTDOWN, "shutting down" },
 		{ NBD_REP_ERR_INVALID, -EPROTO, "error 3" },
 		{ NBD_REP_ERR_TOO_BIG, -EPROTO, "name is too long" },
+		{ NBD_REP_ERR_PLATFORM, -EOPNOTSUPP, "machine cannot do GO: why?not" },
+		{ NBD_REP_ERR_BLOCK_SIZE_REQD, -EPROTO, "although they were: why?not" },
+		{ NBD_REP_ERR_EXT_HEADER_REQD, -EPROTO, "has not agreed to them: why?not" },
 		{ NBD_REP_ERROR | 77, -EPROTO, "error 77" },
 	};
 	char said[256];
