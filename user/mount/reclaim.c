@@ -55,7 +55,7 @@ static void oom_protect(void)
 	oom_write("-1000");
 }
 
-static int object_populate(struct dl_phdr_info *object, size_t size, void *unused)
+static int object_touch(struct dl_phdr_info *object, size_t size, void *unused)
 {
 	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 
@@ -65,22 +65,23 @@ static int object_populate(struct dl_phdr_info *object, size_t size, void *unuse
 		const ElfW(Phdr) *part = &object->dlpi_phdr[i];
 		uintptr_t from = object->dlpi_addr + part->p_vaddr, to = from + part->p_memsz;
 
-		if (part->p_type != PT_LOAD || part->p_flags & PF_W)
+		if (part->p_type != PT_LOAD || (part->p_flags & (PF_R | PF_W)) != PF_R)
 			continue;
-		from &= ~(page - 1);
-		madvise((void *)from, to - from, MADV_POPULATE_READ);
+		for (uintptr_t at = from & ~(page - 1); at < to; at += page)
+			(void)*(const volatile uint8_t *)at;
 	}
 	return 0;
 }
 
 /*
- * Makes the code of the program and its libraries present, and their constants. What fails here is
- * only slower later. The loader knows where they are; /proc/self/maps does, too, at a price: each
- * mount would wait 0.2 ms more (virtual time).
+ * Makes the code of the program and its libraries present, and their constants. The loader knows
+ * where they are. Touching costs one fault for each 16 pages that the page cache has;
+ * MADV_POPULATE_READ looks at every page by itself, 0.4 ms of virtual time more for each mount, and
+ * /proc/self/maps instead of the loader 0.3 ms.
  */
-static void code_populate(void)
+static void code_touch(void)
 {
-	dl_iterate_phdr(object_populate, NULL);
+	dl_iterate_phdr(object_touch, NULL);
 }
 
 void reclaim_enter(void)
@@ -96,7 +97,7 @@ int reclaim_lock(struct error *error)
 	struct rlimit limit;
 	int err;
 
-	code_populate();
+	code_touch();
 	if (!mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
 		return 0;
 	err = -errno;
