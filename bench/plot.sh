@@ -15,8 +15,8 @@ command -v gnuplot >/dev/null || "$here/../selftests/vm/packages.sh" bench
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/r3map-plot.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 
-# plot_panel KIND TITLE X Y METRIC BEGIN END [SUBJECTS]: one more part of the picture of $csv. KIND is lines, log
-# (lines, with a logarithmic Y) or bars. Of cases with METRIC that begin with BEGIN and end with END; of subjects that match.
+# plot_panel KIND TITLE X Y METRIC BEGIN END [SUBJECTS]: one more part of the picture of $csv. KIND is lines or bars, or
+# log or log-bars, with a logarithmic Y. Of cases with METRIC that begin with BEGIN and end with END; of subjects that match.
 plot_panel()
 {
 	local data=$tmp/$((++panels)) columns
@@ -27,10 +27,11 @@ plot_panel()
 		printf 'set title "%s"\nset xlabel "%s"\nset ylabel "%s"\n' "$2" "$3" "$4"
 		case $1 in
 		log) printf 'set logscale y\nset format y "%%g"\nset yrange [*:*]\n' ;;
+		log-bars) printf 'set logscale y\nset format y "%%g"\nset yrange [0.1:*]\n' ;;
 		*) printf 'unset logscale y\nset format y "%%g"\nset yrange [0:*]\n' ;;
 		esac
 		case $1 in
-		bars)
+		bars | log-bars)
 			printf 'set style data histograms\nset xtics rotate by -20\n'
 			printf 'plot for [i=2:%s] "%s" using i:xtic(1) title columnheader(i)\n' "$columns" "$data"
 			;;
@@ -66,8 +67,9 @@ plot_panels()
 		;;
 	ready) plot_panel bars "From the start of the command until it is known" "" "ms" ms "" "" ;;
 	side-by-side)
+		plot_panel log-bars "Time, with what makes the path be there" "job" "s" s "" " with ready"
 		plot_panel bars "Processor time of the whole machine" "job" "s" cpu_s "" " machine"
-		plot_panel bars "Bytes on the network" "job" "MB" mb "" ""
+		plot_panel bars "Bytes on the network" "job" "MB" mb "" " network"
 		;;
 	*) return 1 ;;
 	esac
@@ -85,6 +87,7 @@ for csv; do
 		set datafile separator "\t"
 		set datafile missing "?"
 		set key outside right top noenhanced
+		do for [i=1:14] { set linetype i linewidth 2 }
 		set grid ytics
 		set style fill solid 0.8
 		set style histogram clustered gap 1

@@ -65,6 +65,9 @@ modprobe nbd nbds_max=1
 root_install "$SUBJECT_PROGRAM"
 root_install "$(command -v nbd-client)"
 ready_udev
+# who opens a device in the moment when its node is there and it is not makes the kernel look for its module; the program for
+# that comes from the host's disk, and takes any time of this clock
+echo >/proc/sys/kernel/modprobe
 for subject in $(subject_list); do
 	ready_subject "$subject" || continue
 	way=${subject#r3map-} way=${way#kernel-nbd-}
