@@ -9,8 +9,8 @@
 # one thread, or by 32, each a part. "first" is from nothing until the first 4 KiB are read; the rate is that
 # of all from nothing on, of as many bytes as pass in some seconds. Subjects from plain to all add one
 # improvement each; "signals" is SIGSEGV and mprotect. "1cpu" is with both on one processor, where one that wakes
-# the other costs a switch; elsewhere it costs an interrupt, which a virtual machine makes dear. With BENCH_FIRST=1 before everything else that wants
-# to run, but there, where they would not let each other. Run by run.sh.
+# the other costs a switch; elsewhere it costs an interrupt, which a virtual machine makes dear. With BENCH_FIRST=1 before
+# everything else that wants to run. Run by run.sh.
 
 set -euo pipefail
 export TMPDIR=/dev/shm
@@ -79,7 +79,7 @@ ask()
 	local -a how=("${first[@]}")
 	rtt=${rtt%-*}
 	[[ $2 != *-t32 ]] || threads=32
-	[[ $2 != *-1cpu ]] || how=(taskset -c 0)
+	[[ $2 != *-1cpu ]] || how=(taskset -c 0 "${first[@]}")
 	case $1 in
 	memory | file)
 		[ "$rtt" = 0 ] || return 0

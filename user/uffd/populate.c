@@ -87,8 +87,10 @@ static void populate_run(struct loop_task *task)
 	const struct uffd_region *region;
 	uint64_t from, to;
 
-	if (filler->is_gone || populate->under_way >= window(populate) ||
-	    !populate_next(populate, &region, &from, &to))
+	if (filler->is_gone)
+		return;
+	populate->full = populate->under_way >= window(populate);
+	if (populate->full || !populate_next(populate, &region, &from, &to))
 		return;
 	fill_start(filler, region, from, to, false);
 	backend_kick(filler->channel);
@@ -158,11 +160,10 @@ struct pace_mark populate_asked(struct populate *populate)
 
 void populate_ended(struct populate *populate, const struct pace_mark *mark, bool fine)
 {
-	const bool full = populate->under_way >= window(populate);
 	const uint64_t now = loop_now();
 
 	populate->under_way--;
 	/* What failed says nothing about the path, nor does what took no time. */
 	if (fine && now > mark->at && populate->filler->backend->info.waits)
-		pace_arrived(&populate->pace, mark, now, full);
+		pace_arrived(&populate->pace, mark, now, populate->full);
 }

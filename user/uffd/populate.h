@@ -24,6 +24,7 @@ struct populate {
 	struct loop_task task;
 	struct pace pace;
 	unsigned int under_way;		/* fills in the background */
+	bool full;			/* as many as the pace allows, when it last could have begun more */
 	uint32_t most;			/* bytes of one of them */
 	uint64_t piece, piece_end;	/* what comes next of it */
 };
