@@ -51,63 +51,61 @@ side_job()
 	esac
 }
 
-# side_took BEGIN: seconds from then, in microseconds, until now
-side_took()
-{
-	awk -v us=$((${EPOCHREALTIME/./} - $1)) 'BEGIN { print us / 1e6 }'
-}
-
 # side_copy JOB
 side_copy()
 {
-	local begin=${EPOCHREALTIME/./}
 	rm -f "$ROOT$FILE"
-	chroot "$ROOT" "$NBDCOPY" "$FAR_URI" "$FILE"
-	PATH_NAME=copy PATH_MEMORY=(file "$FILE") PATH_READY=$(awk -v s="$(side_took "$begin")" 'BEGIN { print s * 1000 }')
+	root_timed "$NBDCOPY" "$FAR_URI" "$FILE"
+	PATH_NAME=copy PATH_MEMORY=(file "$FILE") PATH_READY=$(side_ms "$ROOT_TOOK")
 	side_job "$1"
 	[ "$1" = write ] || return 0
-	begin=${EPOCHREALTIME/./}
-	chroot "$ROOT" "$NBDCOPY" "$FILE" "$FAR_URI"
-	PATH_SECONDS=$(awk -v a="$PATH_SECONDS" -v b="$(side_took "$begin")" 'BEGIN { print a + b }')
+	root_timed "$NBDCOPY" "$FILE" "$FAR_URI"
+	PATH_SECONDS=$(awk -v a="$PATH_SECONDS" -v b="$ROOT_TOOK" 'BEGIN { print a + b }')
 }
 
-# side_send FROM-NAMESPACE... : r3map send of FILE to the receiver at $side_receiver
-side_send()
+# side_ms SECONDS
+side_ms()
 {
-	"$@" chroot "$ROOT" "$SUBJECT_PROGRAM" send --to "$side_receiver:$PORT" "$PATH_FILE" >/dev/null
+	awk -v s="$1" 'BEGIN { print s * 1000 }'
+}
+
+# side_receive ADDRESS [COMMAND...]: r3map receive, started by COMMAND; sets side_receiver
+side_receive()
+{
+	local address=$1
+	shift
+	"$@" chroot "$ROOT" "$SUBJECT_PROGRAM" receive --once --listen "$address:$PORT" /tmp/copy \
+		>/dev/null 2>"$BENCH_TMP/receive.err" &
+	side_receiver=$!
+	bench_wait "r3map receive" grep -q 'listens on' "$BENCH_TMP/receive.err"
 }
 
 # side_delta JOB
 side_delta()
 {
-	local begin=${EPOCHREALTIME/./} pid side_receiver=10.77.0.1 there=()
+	local side_receiver
 	PATH_NAME="delta"
 	subject_program ""
 	root_install "$SUBJECT_PROGRAM"
 	if [ "$1" = write ]; then
-		# both sides have the old content; this one writes, the other one receives
-		side_receiver=$FAR_ADDRESS there=(ip netns exec far)
-		PATH_MEMORY=(file "$PATH_FILE") PATH_READY=0
-	else
+		# both sides have the old content; this one writes
 		rm -rf "$ROOT/tmp/copy"
-	fi
-	"${there[@]}" chroot "$ROOT" "$SUBJECT_PROGRAM" receive --once --listen "$side_receiver:$PORT" /tmp/copy \
-		>/dev/null 2>"$BENCH_TMP/receive.err" &
-	pid=$!
-	bench_wait "r3map receive" grep -q 'listens on' "$BENCH_TMP/receive.err"
-	if [ "$1" = write ]; then
+		mkdir "$ROOT/tmp/copy"
+		cp "$PATH_FILE" "$ROOT/tmp/copy/"
+		side_receive "$FAR_ADDRESS" ip netns exec far
+		PATH_MEMORY=(file "$PATH_FILE") PATH_READY=0
 		side_job write
-		begin=${EPOCHREALTIME/./}
-		side_send
-		wait $pid
-		PATH_SECONDS=$(awk -v a="$PATH_SECONDS" -v b="$(side_took "$begin")" 'BEGIN { print a + b }')
-	else
-		side_send ip netns exec far
-		wait $pid
-		PATH_MEMORY=(file "/tmp/copy/$(basename "$PATH_FILE")")
-		PATH_READY=$(awk -v s="$(side_took "$begin")" 'BEGIN { print s * 1000 }')
-		side_job "$1"
+		root_timed "$SUBJECT_PROGRAM" send --to "$FAR_ADDRESS:$PORT" "$PATH_FILE" >/dev/null
+		wait "$side_receiver"
+		PATH_SECONDS=$(awk -v a="$PATH_SECONDS" -v b="$ROOT_TOOK" 'BEGIN { print a + b }')
+		return
 	fi
+	rm -rf "$ROOT/tmp/copy"
+	side_receive 10.77.0.1
+	root_timed -n far "$SUBJECT_PROGRAM" send --to "10.77.0.1:$PORT" "$PATH_FILE" >/dev/null
+	wait "$side_receiver"
+	PATH_MEMORY=(file "/tmp/copy/$(basename "$PATH_FILE")") PATH_READY=$(side_ms "$ROOT_TOOK")
+	side_job "$1"
 }
 
 # side_once SUBJECT JOB REPETITION
@@ -136,6 +134,7 @@ side_once()
 BENCH_SUBJECTS=${BENCH_SUBJECTS:-copy,delta,signals,uffd-plain,uffd-all,kernel-nbd,r3map-direct,r3map-managed,r3map-pipeline}
 path_begin
 NBDCOPY=$(command -v nbdcopy)
+# it brings GnuTLS along, which r3map loads for its hashes
 root_install "$NBDCOPY"
 far_delay 10
 mapfile -t cases < <(bench_cases all some write)

@@ -8,8 +8,9 @@
 # or behind one of 10 or 40 ms a read, and a program that reads all of its memory in order (memory-clock.c), by
 # one thread, or by 32, each a part. "first" is from nothing until the first 4 KiB are read; the rate is that
 # of all from nothing on, of as many bytes as pass in some seconds. Subjects from plain to all add one
-# improvement each; "signals" is SIGSEGV and mprotect. With BENCH_FIRST=1 before everything else that wants
-# to run. Run by run.sh.
+# improvement each; "signals" is SIGSEGV and mprotect. "1cpu" is with both on one processor, where one that wakes
+# the other costs a switch; elsewhere it costs an interrupt, which a virtual machine makes dear. With BENCH_FIRST=1 before everything else that wants
+# to run, but there, where they would not let each other. Run by run.sh.
 
 set -euo pipefail
 export TMPDIR=/dev/shm
@@ -17,7 +18,7 @@ export TMPDIR=/dev/shm
 . "$(dirname "$0")/lib/bench.sh"
 
 SUBJECTS_ALL="memory file signals plain events in-flight around populate minor all huge"
-CASES_ALL="rtt0 rtt10 rtt40 rtt0-t32 rtt10-t32 rtt40-t32"
+CASES_ALL="rtt0 rtt0-1cpu rtt10 rtt40 rtt0-t32 rtt10-t32 rtt40-t32"
 R3MAP=${BENCH_R3MAP:-$BENCH_DIR/../user/r3map}
 MIB=1048576
 first=()
@@ -75,21 +76,23 @@ ask()
 {
 	local rtt=${2#rtt} threads=1 backend=file:$BENCH_TMP/disk line us mbps
 	local -a what=(uffd "$BENCH_TMP/sock")
+	local -a how=("${first[@]}")
 	rtt=${rtt%-*}
 	[[ $2 != *-t32 ]] || threads=32
+	[[ $2 != *-1cpu ]] || how=(taskset -c 0)
 	case $1 in
 	memory | file)
 		[ "$rtt" = 0 ] || return 0
-		line=$("${first[@]}" "$BENCH_MEMORY_CLOCK" $threads 0 "$1" "$BENCH_TMP/disk")
+		line=$("${how[@]}" "$BENCH_MEMORY_CLOCK" $threads 0 "$1" "$BENCH_TMP/disk")
 		;;
 	*)
 		[ "$rtt" = 0 ] || backend=delay:${rtt}ms:$backend
 		[ "$1" != signals ] || what+=(signals)
-		"${first[@]}" "$R3MAP" uffd serve "$backend" --socket "$BENCH_TMP/sock" \
+		"${how[@]}" "$R3MAP" uffd serve "$backend" --socket "$BENCH_TMP/sock" \
 			--improve "$(improvements "$1")" 2>"$BENCH_TMP/log" &
 		handler=$!
 		bench_wait "the handler of $1" test -S "$BENCH_TMP/sock"
-		line=$("${first[@]}" "$BENCH_MEMORY_CLOCK" $threads "$(limit "$1" "$rtt" $threads)" "${what[@]}") ||
+		line=$("${how[@]}" "$BENCH_MEMORY_CLOCK" $threads "$(limit "$1" "$rtt" $threads)" "${what[@]}") ||
 			bench_die "$1 $2: the reader failed"
 		handler_end
 		;;

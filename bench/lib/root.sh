@@ -27,3 +27,26 @@ root_install()
 		[ -e "$ROOT$file" ] || cp -L "$file" "$ROOT$file"
 	done
 }
+
+# root_timed COMMAND...: run it in there; what it took, in seconds, is in ROOT_TOOK. Behind "root_timed -n NAMESPACE" in a
+# network namespace.
+root_timed()
+{
+	local where=()
+	if [ "$1" = -n ]; then
+		where=(ip netns exec "$2")
+		shift 2
+	fi
+	root_install "$(command -v busybox)"
+	# the shell and its clock are in there, too: to start a program from outside takes any time
+	# shellcheck disable=SC2016 # for that shell
+	"${where[@]}" chroot "$ROOT" "$(command -v busybox)" sh -c '
+		read -r begin _ </proc/uptime
+		"$@"
+		status=$?
+		read -r end _ </proc/uptime
+		echo "$begin $end" >/tmp/took
+		exit $status' root_timed "$@" || return
+	# shellcheck disable=SC2034 # for those who source this
+	ROOT_TOOK=$(awk '{ print $2 - $1 }' "$ROOT/tmp/took")
+}
