@@ -875,6 +875,21 @@ static void bulk_aes_ccm(void **state)
 	bulk_cipher("AES-128-CCM", true);
 }
 
+/* What the library would read by itself with TLS 1.3 is only for who asks for it. */
+static void ccm_not_by_default(void **state)
+{
+	struct tls_files files = { .certificates = in_pki("good") };
+
+	(void)state;
+	serves(&files, true, NULL);
+	files.priority = "NORMAL:-CIPHER-ALL:+AES-128-CCM:+AES-256-CCM";
+	calls(&files, true);
+	shake("localhost");
+	assert_int_equal(server.code, -EPROTO);
+	says(server.error.text, "nothing in common");
+	assert_true(client.code < 0);
+}
+
 /* A peer that takes no records of more than a kilobyte gets none. */
 static void bulk_small_records(void **state)
 {
@@ -1285,6 +1300,27 @@ static void empty_records(void **state)
 	assert_int_equal(get(&server, word, 8), 4);
 	for (i = 0; i < 1000 && stream_readv(&server.stream, &iov, 1) == -EAGAIN; i++)
 		forge(&forger, 23, "", 0);
+	assert_int_equal(stream_readv(&server.stream, &iov, 1), -EPROTO);
+	forger_end(&forger);
+}
+
+/* One of a handshake must not be empty. Behind a head the library would look at it for ever. */
+static void empty_handshake(void **state)
+{
+	unsigned char wire[RECORD_WIRE_MAX];
+	struct forger forger;
+	struct iovec iov;
+	size_t length;
+	char word[8];
+
+	(void)state;
+	forger_start(&forger);
+	iov = (struct iovec) { word, sizeof(word) };
+	forge(&forger, 22, "\30\0\0\1", 4);		/* KEY_UPDATE, without its byte */
+	assert_int_equal(stream_readv(&server.stream, &iov, 1), -EAGAIN);
+	length = forge_at(&forger, wire, 22, "", 0, 100);	/* padding is no content */
+	assert_int_equal(write(client.stream.fd, wire, length), length);
+	assert_int_equal(stream_readv(&server.stream, &iov, 1), -EPROTO);
 	assert_int_equal(stream_readv(&server.stream, &iov, 1), -EPROTO);
 	forger_end(&forger);
 }
@@ -1739,6 +1775,7 @@ static const struct CMUnitTest tests[] = {
 	BOTH(bulk_aes256),
 	BOTH(bulk_chacha20),
 	BOTH(bulk_aes_ccm),
+	BOTH(ccm_not_by_default),
 	BOTH(bulk_small_records),
 	BOTH(bulk_spent_keys),
 	BOTH(pieces_gathered),
@@ -1760,6 +1797,7 @@ static const struct CMUnitTest tests[] = {
 	BOTH(hello_endless),
 	BOTH(warnings),
 	BOTH(empty_records),
+	BOTH(empty_handshake),
 	BOTH(message_endless_alone),
 	BOTH(message_endless_among_data),
 	BOTH(records_cut),

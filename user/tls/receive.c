@@ -234,6 +234,11 @@ static size_t record_open(struct tls_session *s, const unsigned char *wire, size
 
 	if (wire[0] == RECORD_DATA && length >= RECORD_EXTRA && inner <= sizeof(data))
 		type = tls_key_open(&s->reading, wire, length, data, &used);
+	/* RFC 8446, 5.4. Behind the head of a message GnuTLS 3.7.9 looks at it for ever. */
+	if (type == RECORD_HANDSHAKE && !used) {
+		rules_broken(s);
+		return 0;
+	}
 	if (type != RECORD_DATA) {
 		if (type == RECORD_HANDSHAKE)
 			messages_follow(s, data, used);
