@@ -165,6 +165,15 @@ static const struct nla_policy policy_finalize[] = {
 	[R3MAP_A_DEVICE_HOLD_TIME] = PARK,
 };
 
+static const struct nla_policy policy_tell_troubles[] = {
+	[R3MAP_A_DEVICE_INDEX] = { .type = NLA_U32 },
+	[R3MAP_A_DEVICE_GENERATION] = { .type = NLA_U64 },
+	[R3MAP_A_DEVICE_TROUBLES] = {
+		.type = NLA_BINARY,
+		.len = R3MAP_WRONG_MAX * sizeof(struct r3map_trouble),
+	},
+};
+
 /* EPOCH_CLOSE. */
 static const struct nla_policy policy_epoch[] = {
 	[R3MAP_A_CHUNK_INDEX] = { .type = NLA_U32 },
@@ -231,6 +240,7 @@ static const struct genl_ops family_ops[] = {
 	OP(EPOCH_TAKE, policy_epoch_take, epoch_take),
 	OP(EPOCH_CLOSE, policy_epoch, epoch_close),
 	OP(CHUNK_DROP, policy_drop, chunk_drop),
+	OP(DEVICE_TELL, policy_tell_troubles, device_tell),
 };
 
 static const struct genl_multicast_group family_groups[] = {
