@@ -8,7 +8,8 @@
  * zeroes are claimed and filled at once. What a bio asks for meanwhile is fetched beside it, and is
  * passed over here. When two bios in a row miss chunks that follow each other, somebody reads there, and
  * the pull goes on from there. The very first read does not wait for what the backend tells: TCP begins
- * slowly, and a round trip in which nothing comes is one that it begins later.
+ * slowly, and a round trip in which nothing comes is one that it begins later. What is read ahead of readers
+ * (ahead.h) comes before all of that, also when the pull is paused.
  *
  * Each round does a bounded piece of work and comes back as a task, so that requests of the module
  * are served in between.
@@ -34,6 +35,7 @@
 #define HOLD_MOST	1000000000ULL	/* and for one to be ready */
 #define HOLD_READ	1000000ULL	/* and once it has come, to let that pass */
 #define STEPS_ROUND	8u		/* of one round */
+#define AHEAD_PART	(1u << 20)	/* bytes of what is read ahead, between two readers */
 #define CLAIM_DIRECT	(256u << 10)	/* bytes of one claim from a backend that never waits */
 #define RETRY_FIRST	1000000000ULL	/* ns until a pass that left something is followed by another */
 #define RETRY_MOST	30000000000ULL
@@ -71,6 +73,7 @@ struct pull {
 	struct looks *looks;
 	struct piece piece;		/* what is being pulled now */
 	bool guessed;			/* the first of them was, if it had to be */
+	struct ahead_part ahead;	/* what comes before that */
 	uint32_t unit;			/* bytes of a read, at most: whole chunks */
 	uint64_t fetching;		/* bytes on their way beside the pull: somebody has missed them */
 	uint32_t fetched;		/* and that have come, less than a unit */
@@ -256,23 +259,61 @@ static void pull_zero(struct pull *pull)
 	}
 }
 
-/* Claims more of the present piece: of data, as much as so many workers read. */
-static void pull_claim(struct pull *pull, uint32_t workers)
+/* Claims more of @piece: of data, as much as so many workers read. */
+static void pull_claim(struct pull *pull, struct piece *piece, uint32_t workers)
 {
 	struct managed *m = pull->managed;
-	uint64_t left = pull->piece.end - pull->piece.offset, max = left;
+	uint64_t left = piece->end - piece->offset, max = left;
 	uint64_t idle = (uint64_t)workers * pull->unit;
 	struct error error = { 0 };
 
 	if (!m->backend->info.waits && idle > CLAIM_DIRECT)
 		idle = CLAIM_DIRECT;
-	if (!pull->piece.zero && idle < max)
+	if (!piece->zero && idle < max)
 		max = idle;
 	pull->claim = 0;
 	pull->claimed_at = loop_now();
-	if (chunks_claim(&m->chunks, pull->piece.offset, left, max, &pull->claimed, &error))
+	if (chunks_claim(&m->chunks, piece->offset, left, max, &pull->claimed, &error))
 		return pull_give_up(pull, &error);
-	pull->piece.offset = pull->claimed.next;
+	piece->offset = pull->claimed.next;
+}
+
+/* How many reads may begin now? 0: it is tried again when that may be otherwise. */
+static uint32_t pull_room(struct pull *pull)
+{
+	const uint32_t window = pace_window(&pull->pace);
+	uint64_t wait;
+
+	pull->full = pull->busy >= window;
+	if (pull->full)
+		return 0;
+	wait = pace_wait(&pull->pace, loop_now());
+	if (!wait)
+		return window - pull->busy;
+	loop_timer_set(pull->managed->loop, &pull->paced, wait);
+	return 0;
+}
+
+/* Is anything left to be read ahead? */
+static bool ahead_next(struct pull *pull)
+{
+	return pull->ahead.piece.offset < pull->ahead.piece.end ||
+	       ahead_take(&pull->managed->ahead, AHEAD_PART, &pull->ahead);
+}
+
+/* Claims more of it. False: not now. */
+static bool pull_ahead(struct pull *pull)
+{
+	const uint32_t room = pull_room(pull);
+	uint64_t bytes = 0;
+
+	if (!room)
+		return false;
+	pull_claim(pull, &pull->ahead.piece, room);
+	for (unsigned int i = 0; i < pull->claimed.count; i++)
+		bytes += pull->claimed.extent[i].length;
+	ahead_took(&pull->managed->ahead, &pull->ahead, bytes);
+	return true;
 }
 
 /* --- pieces ------------------------------------------------------------------------------- */
@@ -384,29 +425,25 @@ static void pull_dropped(struct pull *pull)
 /* One step. False: nothing more can be done now. */
 static bool pull_step(struct pull *pull)
 {
-	uint32_t window;
-	uint64_t wait;
+	uint32_t room = 0;
 
 	/* What has been claimed goes on: somebody may wait for it. */
-	if (!pull_spread(pull) || atomic_load(&pull->managed->pull_paused) ||
-	    atomic_load(&pull->managed->resting))
+	if (!pull_spread(pull) || atomic_load(&pull->managed->resting))
 		return false;
 	pull_dropped(pull);
 	if (pull_holds(pull))
 		return false;
+	if (ahead_next(pull))
+		return pull_ahead(pull);
+	if (atomic_load(&pull->managed->pull_paused))
+		return false;
 	if (pull->piece.offset < pull->piece.end) {
-		window = pace_window(&pull->pace);
 		if (!pull->piece.zero) {
-			pull->full = pull->busy >= window;
-			if (pull->full)
+			room = pull_room(pull);
+			if (!room)
 				return false;
-			wait = pace_wait(&pull->pace, loop_now());
-			if (wait) {
-				loop_timer_set(pull->managed->loop, &pull->paced, wait);
-				return false;
-			}
 		}
-		pull_claim(pull, window > pull->busy ? window - pull->busy : 0);
+		pull_claim(pull, &pull->piece, room);
 		if (pull->piece.zero)
 			pull_zero(pull);
 		return true;
@@ -524,7 +561,8 @@ void pull_changed(struct pull *pull)
 	}
 	if (pull->all)
 		pull_dropped(pull);
-	pace_set_rate(&pull->pace, atomic_load(&pull->managed->pull_rate), loop_now());
+	if (atomic_load(&pull->managed->pull_rate) != pull->pace.rate)
+		pace_set_rate(&pull->pace, atomic_load(&pull->managed->pull_rate), loop_now());
 	pull_again(pull);
 }
 
