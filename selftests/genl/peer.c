@@ -19,7 +19,7 @@
  *   seal A                            unmap a memfd, and see that nobody else holds a page of it
  *   S COMMAND ATTR...                 send: features new get dump set del attach start bind complete
  *                                     request open claim fill chunks take done sync finalize release
- *                                     retire watch written unwatch drop tell cmdN. INDEX and GENERATION
+ *                                     retire watch written unwatch drop tell firm cmdN. INDEX and GENERATION
  *                                     are those of the device, EPOCH that of the last watch
  *     name=VALUE                      in its usual form; @A, @tN, @seq, +N, -N (to the present one);
  *                                     store=A or a descriptor that the test has opened
@@ -110,7 +110,8 @@ static const struct attr queue_attrs[] = {
 static const struct attr chunk_attrs[] = {
 	K(INDEX, '4'), K(GENERATION, '8'), K(OFFSET, '8'), K(LENGTH, '8'), K(LIMIT, '8'),
 	K(NEXT, '8'), K(EXTENTS, 'b'), K(ERROR, '4'), K(FD, '4'), K(EPOCH, '8'), K(GRAIN, '4'),
-	K(DIRTY, '8'), K(BITMAP, '8'), K(BITMAP_SIZE, '4'), K(KEEP, 'f'), { NULL, 0, 0 },
+	K(DIRTY, '8'), K(BITMAP, '8'), K(BITMAP_SIZE, '4'), K(KEEP, 'f'),
+	K(LOOSE, 'f'), { NULL, 0, 0 },
 };
 
 #define C(name) { #name, R3MAP_A_COUNTER_##name, '8' }
@@ -149,6 +150,7 @@ static const struct { const char *name; int cmd; } commands[] = {
 	{ "retire", R3MAP_CMD_DEVICE_RETIRE }, { "watch", R3MAP_CMD_EPOCH_OPEN },
 	{ "written", R3MAP_CMD_EPOCH_TAKE }, { "unwatch", R3MAP_CMD_EPOCH_CLOSE },
 	{ "drop", R3MAP_CMD_CHUNK_DROP }, { "tell", R3MAP_CMD_DEVICE_TELL },
+	{ "firm", R3MAP_CMD_CHUNK_FIRM },
 };
 
 struct message {
@@ -939,6 +941,7 @@ static void made_reply(const struct nlmsghdr *nlh, void *data)
 	switch (message_cmd(nlh)) {
 	case R3MAP_CMD_CHUNK_CLAIM:
 	case R3MAP_CMD_CHUNK_GET:
+	case R3MAP_CMD_CHUNK_FIRM:
 	case R3MAP_CMD_DIRTY_TAKE:
 	case R3MAP_CMD_EPOCH_TAKE:
 		memset(&answer, 0, sizeof(answer));
@@ -1020,7 +1023,7 @@ static void store_note(int cmd, char **words)
 static const struct attr *command_attrs(int cmd)
 {
 	if ((cmd >= R3MAP_CMD_STORE_OPEN && cmd <= R3MAP_CMD_DIRTY_DONE) ||
-	    (cmd >= R3MAP_CMD_EPOCH_OPEN && cmd <= R3MAP_CMD_CHUNK_DROP))
+	    (cmd >= R3MAP_CMD_EPOCH_OPEN && cmd != R3MAP_CMD_DEVICE_TELL))
 		return chunk_attrs;
 	return cmd >= R3MAP_CMD_QUEUE_BIND && cmd < R3MAP_CMD_STORE_OPEN ? queue_attrs :
 									  device_attrs;

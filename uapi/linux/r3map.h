@@ -96,8 +96,11 @@
  *	become claimed, up to LIMIT bytes (at least one chunk). The reply carries their EXTENTS,
  *	and in NEXT where to look further. Only a claimed chunk may be written in the store. All
  *	claims end with the helper.
+ *	With LOOSE the claims are loose: who writes all of such a chunk meanwhile takes it away, and
+ *	it may not be written in the store before CHUNK_FIRM.
  * @R3MAP_CMD_CHUNK_FILL: the claimed EXTENTS are in the store and become LOCAL; or, with ERROR,
- *	they are not, and are free again. Refused as a whole if any of it is not claimed.
+ *	they are not, and are free again. Refused as a whole if any of it is not claimed, or, without ERROR,
+ *	claimed loosely.
  * @R3MAP_CMD_CHUNK_GET: the states of the chunks within OFFSET and LENGTH, as EXTENTS and NEXT. For
  *	everybody with CAP_SYS_ADMIN.
  * @R3MAP_CMD_DIRTY_TAKE: DIRTY chunks within OFFSET and LENGTH, up to LIMIT bytes, as EXTENTS
@@ -128,6 +131,8 @@
  * @R3MAP_CMD_DEVICE_TELL: of the helper of INDEX, GENERATION: TROUBLES is all that is wrong now
  *	between the device and its backend. Event TROUBLE follows if there is one that was not
  *	there before, or with another error; RECOVERED if there are fewer.
+ * @R3MAP_CMD_CHUNK_FIRM: what is still claimed loosely within OFFSET and LENGTH becomes claimed as by
+ *	CHUNK_CLAIM without LOOSE: EXTENTS and NEXT of the reply. Nobody else writes it now.
  */
 enum r3map_cmd {
 	R3MAP_CMD_UNSPEC,
@@ -157,6 +162,7 @@ enum r3map_cmd {
 	R3MAP_CMD_EPOCH_CLOSE,
 	R3MAP_CMD_CHUNK_DROP,
 	R3MAP_CMD_DEVICE_TELL,
+	R3MAP_CMD_CHUNK_FIRM,
 
 	__R3MAP_CMD_MAX,
 	R3MAP_CMD_MAX = __R3MAP_CMD_MAX - 1,
@@ -495,6 +501,7 @@ enum r3map_a_chunk {
 	R3MAP_A_CHUNK_BITMAP,		/* u64: address in the sender's memory, of u64s */
 	R3MAP_A_CHUNK_BITMAP_SIZE,	/* u32: bytes there, a multiple of 8 */
 	R3MAP_A_CHUNK_KEEP,		/* flag: what is told stays dirty */
+	R3MAP_A_CHUNK_LOOSE,		/* flag: who writes all of a chunk need not wait for it */
 
 	__R3MAP_A_CHUNK_MAX,
 	R3MAP_A_CHUNK_MAX = __R3MAP_A_CHUNK_MAX - 1,
