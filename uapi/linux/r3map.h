@@ -131,8 +131,8 @@
  * @R3MAP_CMD_DEVICE_TELL: of the helper of INDEX, GENERATION: TROUBLES is all that is wrong now
  *	between the device and its backend. Event TROUBLE follows if there is one that was not
  *	there before, or with another error; RECOVERED if there are fewer.
- * @R3MAP_CMD_CHUNK_FIRM: what is still claimed loosely within OFFSET and LENGTH becomes claimed as by
- *	CHUNK_CLAIM without LOOSE: EXTENTS and NEXT of the reply. Nobody else writes it now.
+ * @R3MAP_CMD_CHUNK_FIRM: what is still claimed loosely within OFFSET and LENGTH becomes claimed as
+ *	by CHUNK_CLAIM without LOOSE: EXTENTS and NEXT of the reply. Nobody else writes it now.
  */
 enum r3map_cmd {
 	R3MAP_CMD_UNSPEC,

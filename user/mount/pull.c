@@ -530,7 +530,7 @@ static bool pull_step(struct pull *pull)
 	case LOOKS_NONE:
 		break;
 	}
-	if (!pull->busy && !pull->retry.deadline)
+	if (!pull->busy && !pull->arrived && !pull->retry.deadline)
 		pull_pass_over(pull);
 	return false;
 }
