@@ -6,11 +6,13 @@
  * A range goes piece by piece: the backend tells which pieces are data and which are zeroes (looks.h);
  * chunks of data are claimed as the pace (pace.h) allows, read into the store and filled; chunks of
  * zeroes are claimed and filled at once. What a bio asks for meanwhile is fetched beside it, and is
- * passed over here. Chunks are claimed loosely, and read into memory of the pull's own, so that who writes all of
- * one need not wait for it; when they have come, what nobody has written is copied to the store. When two bios in a row miss chunks that follow each other, somebody reads there, and
+ * passed over here. When two bios in a row miss chunks that follow each other, somebody reads there, and
  * the pull goes on from there. The very first read does not wait for what the backend tells: TCP begins
  * slowly, and a round trip in which nothing comes is one that it begins later. What is read ahead of readers
  * (ahead.h) comes before all of that, also when the pull is paused.
+ *
+ * Chunks are claimed loosely, and read into memory of the pull's own, so that who writes all of one need not
+ * wait for it; when they have come, what nobody has written is copied to the store.
  *
  * Each round does a bounded piece of work and comes back as a task, so that requests of the module
  * are served in between.
