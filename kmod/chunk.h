@@ -14,8 +14,9 @@
  * writes all of it. Only the owner touches its bytes in the store. A chunk that is claimed and not
  * busy is claimed loosely: the helper reads it into memory of its own, nobody touches its bytes in
  * the store, and a bio that writes all of it may take it; others wait for it as for one that is
- * busy. When the helper has read it, its claim becomes a firm one, if it still has it. A local chunk stays local, but
- * while all bios of the device are held: then the helper may drop it, and it is remote again.
+ * busy. When the helper has read it, its claim becomes a firm one, if it still has it. A local
+ * chunk stays local, but while all bios of the device are held: then the helper may drop it, and it
+ * is remote again.
  *
  * Dirty: set after the bytes of a write are in the store and before its bio ends. Taken: the helper
  * pushes it; while it does, the chunk is not given out a second time, and a write makes it dirty
@@ -130,8 +131,8 @@ void r3map_chunks_take(struct r3map_chunks *chunks, struct r3map_chunk_query *qu
 void r3map_chunks_get(struct r3map_chunks *chunks, struct r3map_chunk_query *query);
 
 /*
- * Takes back r3map_chunks_claim() of @extents, as far as nobody has taken them away since. @woken gets
- * who has waited for them.
+ * Takes back r3map_chunks_claim() of @extents, as far as nobody has taken them away since. @woken
+ * gets who has waited for them.
  */
 void r3map_chunks_unclaim(struct r3map_chunks *chunks, const struct r3map_extent *extents, u32 nr,
 			  struct list_head *woken);

@@ -99,8 +99,8 @@
  *	With LOOSE the claims are loose: who writes all of such a chunk meanwhile takes it away, and
  *	it may not be written in the store before CHUNK_FIRM.
  * @R3MAP_CMD_CHUNK_FILL: the claimed EXTENTS are in the store and become LOCAL; or, with ERROR,
- *	they are not, and are free again. Refused as a whole if any of it is not claimed, or, without ERROR,
- *	claimed loosely.
+ *	they are not, and are free again. Refused as a whole if any of it is not claimed, or,
+ *	without ERROR, claimed loosely.
  * @R3MAP_CMD_CHUNK_GET: the states of the chunks within OFFSET and LENGTH, as EXTENTS and NEXT. For
  *	everybody with CAP_SYS_ADMIN.
  * @R3MAP_CMD_DIRTY_TAKE: DIRTY chunks within OFFSET and LENGTH, up to LIMIT bytes, as EXTENTS
