@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # kernels: 6.1:2 6.12 7.2:2
+# timeout: 600
 #
 # This test will use the store and the chunks of managed devices wrongly in every way and rightly
 # in odd ones: what is wrong changes nothing, what is claimed, taken or fetched is nobody else's.

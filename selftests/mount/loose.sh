@@ -10,8 +10,8 @@
 
 IMAGE=$TEST_DIR/image WANT=$TEST_DIR/want
 head -c 1048576 /dev/urandom >"$IMAGE"
-device_mount --managed --no-part-scan --chunk-size 4K --push-interval 0 --timeout 1h \
-	"delay:0,read=1h:file:$IMAGE"
+device_mount --managed --no-part-scan --chunk-size 4K --push-interval 0 --timeout 60min \
+	"delay:0,read=60min:file:$IMAGE"
 on_its_way() { r3map show --map -j "$DEV" | jq -e 'any(.[]; .busy)' >/dev/null; }
 wait_until 30 "something is on its way" on_its_way
 
