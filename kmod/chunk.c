@@ -222,17 +222,84 @@ void r3map_chunks_claim(struct r3map_chunks *chunks, struct r3map_chunk_query *q
 		at = find_next_zero_bit(chunks->local, end, at);
 		if (at >= end)
 			break;
-		if (test_bit(at, chunks->busy))
+		if (r3map_chunks_is_pending(chunks, at))
 			continue;
 		if (!query_add(chunks, query, at, 0))
 			break;
-		__set_bit(at, chunks->busy);
+		if (!query->loose)
+			__set_bit(at, chunks->busy);
 		__set_bit(at, chunks->claimed);
 		chunks->nr_claimed++;
 		most--;
 	}
 	spin_unlock(&chunks->lock);
 	query->next = min(at, end);
+}
+
+void r3map_chunks_unclaim(struct r3map_chunks *chunks, const struct r3map_extent *extents, u32 nr,
+			  struct list_head *woken)
+{
+	struct r3map_chunk_range range;
+	unsigned long chunk;
+	u32 i;
+
+	spin_lock(&chunks->lock);
+	for (i = 0; i < nr; i++) {
+		range = r3map_chunks_touched(chunks, extents[i].offset, extents[i].length);
+		chunk = range.first;
+		for_each_set_bit_from(chunk, chunks->claimed, range.end) {
+			__clear_bit(chunk, chunks->claimed);
+			chunks->nr_claimed--;
+			r3map_chunks_settle(chunks, (struct r3map_chunk_range) { chunk, chunk + 1 },
+					    false, woken);
+		}
+	}
+	spin_unlock(&chunks->lock);
+}
+
+void r3map_chunks_firm(struct r3map_chunks *chunks, struct r3map_chunk_query *query)
+{
+	unsigned long end = query_end(query), at;
+
+	spin_lock(&chunks->lock);
+	for (at = query->range.first;; at++) {
+		at = find_next_bit(chunks->claimed, end, at);
+		if (at >= end)
+			break;
+		if (test_bit(at, chunks->busy))
+			continue;
+		if (!query_add(chunks, query, at, 0))
+			break;
+		__set_bit(at, chunks->busy);
+	}
+	spin_unlock(&chunks->lock);
+	query->next = min(at, end);
+}
+
+void r3map_chunks_loosen(struct r3map_chunks *chunks, const struct r3map_extent *extents, u32 nr,
+			 struct list_head *woken)
+{
+	struct r3map_chunk_range range;
+	u32 i;
+
+	spin_lock(&chunks->lock);
+	for (i = 0; i < nr; i++) {
+		range = r3map_chunks_touched(chunks, extents[i].offset, extents[i].length);
+		bitmap_clear(chunks->busy, range.first, range.end - range.first);
+		chunks_wake(chunks, range, woken);
+	}
+	spin_unlock(&chunks->lock);
+}
+
+void r3map_chunks_own(struct r3map_chunks *chunks, unsigned long chunk)
+{
+	lockdep_assert_held(&chunks->lock);
+	WARN_ON_ONCE(test_bit(chunk, chunks->local) || test_bit(chunk, chunks->busy));
+	__set_bit(chunk, chunks->busy);
+	if (!test_bit(chunk, chunks->claimed))
+		return;
+	__clear_bit(chunk, chunks->claimed);
+	chunks->nr_claimed--;
 }
 
 static void chunks_take_one(struct r3map_chunks *chunks, unsigned long chunk)
@@ -283,7 +350,7 @@ void r3map_chunks_take(struct r3map_chunks *chunks, struct r3map_chunk_query *qu
 static u32 chunks_flags(const struct r3map_chunks *chunks, unsigned long chunk)
 {
 	return (test_bit(chunk, chunks->local) ? R3MAP_EXTENT_LOCAL : 0) |
-	       (test_bit(chunk, chunks->busy) ? R3MAP_EXTENT_BUSY : 0) |
+	       (r3map_chunks_is_pending(chunks, chunk) ? R3MAP_EXTENT_BUSY : 0) |
 	       (test_bit(chunk, chunks->dirty) || test_bit(chunk, chunks->taken) ?
 		R3MAP_EXTENT_DIRTY : 0);
 }
@@ -344,6 +411,9 @@ int r3map_chunks_fill(struct r3map_chunks *chunks, const struct r3map_extent *ex
 
 	spin_lock(&chunks->lock);
 	err = extents_check(chunks, extents, nr, chunks->claimed, extack);
+	/* What is claimed loosely may not be in the store. */
+	if (!err && filled)
+		err = extents_check(chunks, extents, nr, chunks->busy, extack);
 	for (i = 0; !err && i < nr; i++) {
 		struct r3map_chunk_range range =
 			r3map_chunks_touched(chunks, extents[i].offset, extents[i].length);
@@ -390,7 +460,8 @@ int r3map_chunks_drop(struct r3map_chunks *chunks, const struct r3map_extent *ex
 	err = extents_check(chunks, extents, nr, NULL, extack);
 	for (i = 0; !err && i < nr; i++) {
 		range = r3map_chunks_touched(chunks, extents[i].offset, extents[i].length);
-		if (find_next_bit(chunks->busy, range.end, range.first) < range.end) {
+		if (find_next_bit(chunks->busy, range.end, range.first) < range.end ||
+		    find_next_bit(chunks->claimed, range.end, range.first) < range.end) {
 			NL_SET_ERR_MSG(extack, "some of EXTENTS are claimed");
 			err = -EBUSY;
 		}
@@ -412,11 +483,12 @@ int r3map_chunks_drop_bits(struct r3map_chunks *chunks, unsigned long first,
 {
 	unsigned long *local = chunks->local + BIT_WORD(first);
 	const unsigned long *busy = chunks->busy + BIT_WORD(first);
+	const unsigned long *loose = chunks->claimed + BIT_WORD(first);
 	unsigned long i, claimed = 0;
 
 	spin_lock(&chunks->lock);
 	for (i = 0; i < words; i++)
-		claimed |= bits[i] & busy[i];
+		claimed |= bits[i] & (busy[i] | loose[i]);
 	for (i = 0; !claimed && i < words; i++) {
 		if (!(local[i] & bits[i]))
 			continue;

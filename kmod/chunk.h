@@ -11,8 +11,12 @@
  *	                                                       local
  *
  * A chunk that is busy has one owner: a FETCH request, a claim of the helper, or a bio that
- * writes all of it. Only the owner touches its bytes in the store. A local chunk stays local, but
- * while all bios of the device are held: then the helper may drop it, and it is remote again.
+ * writes all of it. Only the owner touches its bytes in the store. A chunk that is claimed and not
+ * busy is claimed loosely: the helper reads it into memory of its own, nobody touches its bytes in
+ * the store, and a bio that writes all of it may take it; others wait for it as for one that is
+ * busy. When the helper has read it, its claim becomes a firm one, if it still has it. A local
+ * chunk stays local, but while all bios of the device are held: then the helper may drop it, and it
+ * is remote again.
  *
  * Dirty: set after the bytes of a write are in the store and before its bio ends. Taken: the helper
  * pushes it; while it does, the chunk is not given out a second time, and a write makes it dirty
@@ -43,8 +47,8 @@ struct r3map_chunks {
 	unsigned long *dirty;		/* likewise, with atomic operations */
 
 	spinlock_t lock;		/* a leaf; guards the rest */
-	unsigned long *busy;
-	unsigned long *claimed;		/* by the helper: these are busy, too */
+	unsigned long *busy;		/* one has its owner, see above */
+	unsigned long *claimed;		/* by the helper: firmly if busy, too, else loosely */
 	unsigned long *taken;
 	unsigned long nr_local;
 	unsigned long nr_dirty;
@@ -111,15 +115,43 @@ void r3map_chunks_unwait(struct r3map_chunks *chunks, struct r3map_request *requ
 struct r3map_chunk_query {
 	struct r3map_chunk_range range;
 	u64 max;			/* bytes */
+	bool loose;			/* the claims are to be loose */
 	unsigned long next;		/* out: where it stopped */
 	u32 nr;				/* out: extents used */
 	struct r3map_extent *extents;	/* R3MAP_MAX_EXTENTS of them */
 };
 
-/* CHUNK_CLAIM, DIRTY_TAKE and CHUNK_GET. Context: any; a bounded piece of work, hence next. */
+/*
+ * CHUNK_CLAIM, CHUNK_FIRM, DIRTY_TAKE and CHUNK_GET. Context: any; a bounded piece of work, hence
+ * next.
+ */
 void r3map_chunks_claim(struct r3map_chunks *chunks, struct r3map_chunk_query *query);
+void r3map_chunks_firm(struct r3map_chunks *chunks, struct r3map_chunk_query *query);
 void r3map_chunks_take(struct r3map_chunks *chunks, struct r3map_chunk_query *query);
 void r3map_chunks_get(struct r3map_chunks *chunks, struct r3map_chunk_query *query);
+
+/*
+ * Takes back r3map_chunks_claim() of @extents, as far as nobody has taken them away since. @woken
+ * gets who has waited for them.
+ */
+void r3map_chunks_unclaim(struct r3map_chunks *chunks, const struct r3map_extent *extents, u32 nr,
+			  struct list_head *woken);
+/* Takes back r3map_chunks_firm() of @extents. @woken gets who has waited for them meanwhile. */
+void r3map_chunks_loosen(struct r3map_chunks *chunks, const struct r3map_extent *extents, u32 nr,
+			 struct list_head *woken);
+
+/* Does somebody fetch, fill or write @chunk, which is not local? Context: the lock is held. */
+static inline bool r3map_chunks_is_pending(const struct r3map_chunks *chunks, unsigned long chunk)
+{
+	lockdep_assert_held(&chunks->lock);
+	return test_bit(chunk, chunks->busy) || test_bit(chunk, chunks->claimed);
+}
+
+/*
+ * @chunk, which is not local nor busy, is the caller's now; a loose claim of it ends. Context: the
+ * lock is held.
+ */
+void r3map_chunks_own(struct r3map_chunks *chunks, unsigned long chunk);
 
 /**
  * r3map_chunks_fill - CHUNK_FILL: claims end, for better or worse

@@ -206,6 +206,7 @@ static void device_drop_helper(struct r3map_device *dev, enum r3map_gate gate)
 	put_pid(dev->helper);
 	dev->helper = NULL;
 	WRITE_ONCE(dev->helper_pid, 0);
+	dev->nr_troubles = 0;
 	module_put(THIS_MODULE);
 }
 

@@ -86,6 +86,8 @@ struct r3map_device {
 	struct r3map_socket control;	/* of the helper; sk is NULL while there is none */
 	struct pid *helper;		/* its process, a reference; NULL while there is none */
 	u32 helper_pid;			/* its number in the initial namespace, 0 for none */
+	u32 nr_troubles;
+	struct r3map_trouble troubles[R3MAP_WRONG_MAX];	/* as it tells, ascending */
 
 	u64 sync;			/* number of the last DEVICE_SYNC */
 

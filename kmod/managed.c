@@ -138,7 +138,8 @@ static struct r3map_chunk_range managed_run_of(struct r3map_managed *m, unsigned
 
 	lockdep_assert_held(&m->chunks.lock);
 	while (run.end < end && run.end - run.first < most &&
-	       !test_bit(run.end, m->chunks.local) && !test_bit(run.end, m->chunks.busy) &&
+	       !test_bit(run.end, m->chunks.local) &&
+	       !r3map_chunks_is_pending(&m->chunks, run.end) &&
 	       !(run.end >= covered.first && run.end < covered.end))
 		run.end++;
 	bitmap_set(m->chunks.busy, run.first, run.end - run.first);
@@ -171,7 +172,7 @@ static bool managed_acquire(struct r3map_managed *m, struct r3map_request *reque
 			r3map_chunks_wait(chunks, request, at);
 		}
 		waits = true;
-		if (test_bit(at, chunks->busy))
+		if (r3map_chunks_is_pending(chunks, at))
 			continue;
 		/* Before the lock is let go: then somebody else may have it already. */
 		if (!asked)
@@ -188,7 +189,7 @@ static bool managed_acquire(struct r3map_managed *m, struct r3map_request *reque
 			at = find_next_zero_bit(chunks->local, range.end, at);
 			if (at >= range.end)
 				break;
-			__set_bit(at, chunks->busy);
+			r3map_chunks_own(chunks, at);
 			request->owner = true;
 		}
 	}

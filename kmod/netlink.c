@@ -141,8 +141,23 @@ static const struct nla_policy policy_store[] = {
 	[R3MAP_A_CHUNK_GENERATION] = { .type = NLA_U64 },
 };
 
-/* CHUNK_CLAIM and DIRTY_TAKE. */
-static const struct nla_policy policy_ask[] = {
+static const struct nla_policy policy_claim[] = {
+	[R3MAP_A_CHUNK_INDEX] = { .type = NLA_U32 },
+	[R3MAP_A_CHUNK_GENERATION] = { .type = NLA_U64 },
+	[R3MAP_A_CHUNK_OFFSET] = { .type = NLA_U64 },
+	[R3MAP_A_CHUNK_LENGTH] = { .type = NLA_U64 },
+	[R3MAP_A_CHUNK_LIMIT] = { .type = NLA_U64 },
+	[R3MAP_A_CHUNK_LOOSE] = { .type = NLA_FLAG },
+};
+
+static const struct nla_policy policy_firm[] = {
+	[R3MAP_A_CHUNK_INDEX] = { .type = NLA_U32 },
+	[R3MAP_A_CHUNK_GENERATION] = { .type = NLA_U64 },
+	[R3MAP_A_CHUNK_OFFSET] = { .type = NLA_U64 },
+	[R3MAP_A_CHUNK_LENGTH] = { .type = NLA_U64 },
+};
+
+static const struct nla_policy policy_take[] = {
 	[R3MAP_A_CHUNK_INDEX] = { .type = NLA_U32 },
 	[R3MAP_A_CHUNK_GENERATION] = { .type = NLA_U64 },
 	[R3MAP_A_CHUNK_OFFSET] = { .type = NLA_U64 },
@@ -163,6 +178,15 @@ static const struct nla_policy policy_finalize[] = {
 	[R3MAP_A_DEVICE_GENERATION] = { .type = NLA_U64 },
 	[R3MAP_A_DEVICE_DEADLINE] = TIMEOUT,
 	[R3MAP_A_DEVICE_HOLD_TIME] = PARK,
+};
+
+static const struct nla_policy policy_tell_troubles[] = {
+	[R3MAP_A_DEVICE_INDEX] = { .type = NLA_U32 },
+	[R3MAP_A_DEVICE_GENERATION] = { .type = NLA_U64 },
+	[R3MAP_A_DEVICE_TROUBLES] = {
+		.type = NLA_BINARY,
+		.len = R3MAP_WRONG_MAX * sizeof(struct r3map_trouble),
+	},
 };
 
 /* EPOCH_CLOSE. */
@@ -218,10 +242,10 @@ static const struct genl_ops family_ops[] = {
 	OP(QUEUE_BIND, policy_bind, queue_bind),
 	OP(QUEUE_COMPLETE, policy_complete, queue_complete),
 	OP(STORE_OPEN, policy_store, store_open),
-	OP(CHUNK_CLAIM, policy_ask, chunk_claim),
+	OP(CHUNK_CLAIM, policy_claim, chunk_claim),
 	OP(CHUNK_FILL, policy_tell, chunk_fill),
 	OP(CHUNK_GET, policy_chunk_get, chunk_get),
-	OP(DIRTY_TAKE, policy_ask, dirty_take),
+	OP(DIRTY_TAKE, policy_take, dirty_take),
 	OP(DIRTY_DONE, policy_tell, dirty_done),
 	OP(DEVICE_SYNC, policy_start, device_sync),
 	OP(DEVICE_FINALIZE, policy_finalize, device_finalize),
@@ -231,6 +255,8 @@ static const struct genl_ops family_ops[] = {
 	OP(EPOCH_TAKE, policy_epoch_take, epoch_take),
 	OP(EPOCH_CLOSE, policy_epoch, epoch_close),
 	OP(CHUNK_DROP, policy_drop, chunk_drop),
+	OP(DEVICE_TELL, policy_tell_troubles, device_tell),
+	OP(CHUNK_FIRM, policy_firm, chunk_firm),
 };
 
 static const struct genl_multicast_group family_groups[] = {

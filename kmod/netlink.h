@@ -71,5 +71,7 @@ int r3map_netlink_epoch_open(struct sk_buff *skb, struct genl_info *info);
 int r3map_netlink_epoch_take(struct sk_buff *skb, struct genl_info *info);
 int r3map_netlink_epoch_close(struct sk_buff *skb, struct genl_info *info);
 int r3map_netlink_chunk_drop(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_chunk_firm(struct sk_buff *skb, struct genl_info *info);
+int r3map_netlink_device_tell(struct sk_buff *skb, struct genl_info *info);
 
 #endif

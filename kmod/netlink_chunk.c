@@ -110,7 +110,7 @@ static struct r3map_device *chunk_find_lock(struct sk_buff *skb, struct genl_inf
 typedef void query_fn(struct r3map_chunks *chunks, struct r3map_chunk_query *query);
 typedef void undo_fn(struct r3map_device *dev, const struct r3map_chunk_query *query);
 
-static int query_parse(const struct r3map_device *dev, struct genl_info *info, bool limited,
+static int query_parse(const struct r3map_device *dev, struct genl_info *info, u8 cmd,
 		       struct r3map_chunk_query *query)
 {
 	const struct r3map_chunks *chunks = &dev->managed->chunks;
@@ -130,8 +130,10 @@ static int query_parse(const struct r3map_device *dev, struct genl_info *info, b
 	query->range = r3map_chunks_touched(chunks, offset, length);
 	query->max = U64_MAX;
 	/* Without a policy for it, there is no place for it, either. */
-	if (limited && info->attrs[R3MAP_A_CHUNK_LIMIT])
+	if ((cmd == R3MAP_CMD_CHUNK_CLAIM || cmd == R3MAP_CMD_DIRTY_TAKE) &&
+	    info->attrs[R3MAP_A_CHUNK_LIMIT])
 		query->max = nla_get_u64(info->attrs[R3MAP_A_CHUNK_LIMIT]);
+	query->loose = cmd == R3MAP_CMD_CHUNK_CLAIM && info->attrs[R3MAP_A_CHUNK_LOOSE];
 	return 0;
 }
 
@@ -165,7 +167,7 @@ static int query_answer(struct r3map_device *dev, struct genl_info *info, query_
 	struct r3map_chunk_query query = {};
 	int err;
 
-	err = query_parse(dev, info, cmd != R3MAP_CMD_CHUNK_GET, &query);
+	err = query_parse(dev, info, cmd, &query);
 	if (err)
 		return err;
 	query.extents = kmalloc_array(R3MAP_MAX_EXTENTS, sizeof(*query.extents), GFP_NOIO);
@@ -183,7 +185,15 @@ static void claim_undo(struct r3map_device *dev, const struct r3map_chunk_query 
 {
 	LIST_HEAD(woken);
 
-	r3map_chunks_fill(&dev->managed->chunks, query->extents, query->nr, false, &woken, NULL);
+	r3map_chunks_unclaim(&dev->managed->chunks, query->extents, query->nr, &woken);
+	r3map_managed_stall(dev->managed, &woken);
+}
+
+static void firm_undo(struct r3map_device *dev, const struct r3map_chunk_query *query)
+{
+	LIST_HEAD(woken);
+
+	r3map_chunks_loosen(&dev->managed->chunks, query->extents, query->nr, &woken);
 	r3map_managed_stall(dev->managed, &woken);
 }
 
@@ -209,6 +219,11 @@ static int query_helper(struct sk_buff *skb, struct genl_info *info, query_fn *f
 int r3map_netlink_chunk_claim(struct sk_buff *skb, struct genl_info *info)
 {
 	return query_helper(skb, info, r3map_chunks_claim, R3MAP_CMD_CHUNK_CLAIM, claim_undo);
+}
+
+int r3map_netlink_chunk_firm(struct sk_buff *skb, struct genl_info *info)
+{
+	return query_helper(skb, info, r3map_chunks_firm, R3MAP_CMD_CHUNK_FIRM, firm_undo);
 }
 
 int r3map_netlink_dirty_take(struct sk_buff *skb, struct genl_info *info)

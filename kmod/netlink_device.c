@@ -109,7 +109,9 @@ int r3map_netlink_put_facts(struct sk_buff *skb, const struct r3map_device *dev)
 	    nla_put_u32(skb, R3MAP_A_DEVICE_TIMEOUT, dev->timeout) ||
 	    nla_put_u32(skb, R3MAP_A_DEVICE_PARK, dev->park) ||
 	    nla_put_u32(skb, R3MAP_A_DEVICE_HOLD, r3map_hold_level(&dev->held)) ||
-	    nla_put_u32(skb, R3MAP_A_DEVICE_HELPER_PID, dev->helper_pid))
+	    nla_put_u32(skb, R3MAP_A_DEVICE_HELPER_PID, dev->helper_pid) ||
+	    nla_put(skb, R3MAP_A_DEVICE_TROUBLES, dev->nr_troubles * sizeof(*dev->troubles),
+		    dev->troubles))
 		return -EMSGSIZE;
 	if (dev->state == R3MAP_STATE_PARKED &&
 	    nla_put_u32(skb, R3MAP_A_DEVICE_PARK_LEFT, r3map_device_park_left(dev)))

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # kernels: 6.1:2 6.12 7.2:2
+# timeout: 600
 #
 # This test will use the store and the chunks of managed devices wrongly in every way and rightly
 # in odd ones: what is wrong changes nothing, what is claimed, taken or fetched is nobody else's.
@@ -528,6 +529,76 @@ expect in_flight=0 local=320K refused=0
 $(read_of 4 8)
 wait 0
 c set timeout=300000
+$(works)
+END
+
+note "a loose claim gives way"
+peer <<END
+$(peer_up_managed timeout=300000)
+c claim length=256K loose
+answer ext=0:256K next=256K
+c claim length=256K
+answer ext=none next=256K
+c claim length=256K loose
+answer ext=none next=256K
+c chunks
+answer ext=0:256K:b,256K:744K
+!EINVAL c fill ext=0:64K
+# who writes all of one takes it away, and waits for nobody; the claim is gone
+$(write_of 1)
+wait 0
+expect writes=1 dirty=64K local=64K waiting=0
+!EINVAL c fill ext=64K:64K error=-5
+!EINVAL c fill ext=0:256K error=-5
+# others wait, and nobody else fetches it
+$(read_of 0 4)
+$(write_in 2)
+await misses=3
+quiet q 200
+expect in_flight=0 waiting=2 local=64K
+# what is left of it becomes firm, as far as is asked
+!EINVAL c firm offset=1
+!EINVAL c firm length=0
+!ESTALE c firm generation=-1
+c firm length=128K
+answer ext=0:64K next=128K
+c firm length=128K
+answer ext=none next=128K
+$(write_of 3)
+await writes=2 local=128K
+c firm
+answer ext=128K:64K next=1000K
+# now who writes all of it waits as well
+$(write_of 2)
+await waiting=3
+poke s 0 64K 4
+poke s 128K 64K 6
+c fill ext=0:64K,128K:64K
+wait 0
+wait 0
+wait 0
+wait 0
+peek s 0 64K 4
+peek s 64K 192K 0
+expect local=256K errors=0
+# one that could not be read is free again, loose or firm
+c claim offset=256K length=192K loose
+answer ext=256K:192K next=448K
+$(read_of 4 8)
+await misses=6
+c firm offset=320K length=64K
+answer ext=320K:64K next=384K
+c fill ext=256K:192K error=-5
+recv q 1
+check 0 op=fetch offset=256K length=64K
+poke s 256K 64K 8
+q complete queue=0 seq=@seq comp=@t0:0:0
+wait 0
+$(write_of 5)
+$(write_of 6)
+wait 0
+wait 0
+expect errors=0 waiting=0
 $(works)
 END
 

@@ -19,7 +19,7 @@
  *   seal A                            unmap a memfd, and see that nobody else holds a page of it
  *   S COMMAND ATTR...                 send: features new get dump set del attach start bind complete
  *                                     request open claim fill chunks take done sync finalize release
- *                                     retire watch written unwatch drop cmdN. INDEX and GENERATION
+ *                                     retire watch written unwatch drop tell firm cmdN. INDEX and GENERATION
  *                                     are those of the device, EPOCH that of the last watch
  *     name=VALUE                      in its usual form; @A, @tN, @seq, +N, -N (to the present one);
  *                                     store=A or a descriptor that the test has opened
@@ -27,6 +27,7 @@
  *     comp=TAG:ERROR:BYTES,...        COMPLETIONS;   fill=BYTES  one DATA attribute
  *     addr=VALUE,...                  ADDRESSES
  *     ext=OFFSET:LENGTH[:FLAGS[:RESERVED]],...  EXTENTS
+ *     wrong=WHAT:ERRNO:SINCE,...      TROUBLES; troubles=N: so many of them are told
  *     as=A                            with open: map the store that comes as A
  *     -name                           leave out what is otherwise added
  *   answer [ext=...|none] [nr=N] [next=BYTES] [dirty=BYTES]  what the last claim, take, written or
@@ -95,7 +96,7 @@ static const struct attr device_attrs[] = {
 	D(SYNC, '8'), D(ERRNO, '4'), D(MAP, '4'), D(MAP_REGION, '8'), D(DEADLINE, '4'),
 	D(HOLD_TIME, '4'), D(HOLD, '4'), D(HELD, '4'), D(EPOCHS, '4'), D(FREEZE_TIME, '8'),
 	D(DRAIN_TIME, '8'), D(HELD_SINCE, '8'), D(FIRST_IO, '8'),
-	D(THROTTLE, '8'), D(THROTTLED, '4'), { NULL, 0, 0 },
+	D(THROTTLE, '8'), D(THROTTLED, '4'), D(TROUBLES, 'b'), { NULL, 0, 0 },
 };
 
 #define Q(name, kind) { #name, R3MAP_A_QUEUE_##name, kind }
@@ -109,7 +110,8 @@ static const struct attr queue_attrs[] = {
 static const struct attr chunk_attrs[] = {
 	K(INDEX, '4'), K(GENERATION, '8'), K(OFFSET, '8'), K(LENGTH, '8'), K(LIMIT, '8'),
 	K(NEXT, '8'), K(EXTENTS, 'b'), K(ERROR, '4'), K(FD, '4'), K(EPOCH, '8'), K(GRAIN, '4'),
-	K(DIRTY, '8'), K(BITMAP, '8'), K(BITMAP_SIZE, '4'), K(KEEP, 'f'), { NULL, 0, 0 },
+	K(DIRTY, '8'), K(BITMAP, '8'), K(BITMAP_SIZE, '4'), K(KEEP, 'f'),
+	K(LOOSE, 'f'), { NULL, 0, 0 },
 };
 
 #define C(name) { #name, R3MAP_A_COUNTER_##name, '8' }
@@ -126,7 +128,7 @@ static const char *const states[] = {
 };
 static const char *const events[] = {
 	"unspec", "created", "ready", "attached", "parked", "failed", "changed", "deleting",
-	"removed", "synced", "finalized", "released", "retired",
+	"removed", "synced", "finalized", "released", "retired", "trouble", "recovered",
 };
 static const char *const holds[] = { "unspec", "none", "all", "writes", "refused" };
 static const char *const flushes[] = { "unspec", "local", "durable", "remote" };
@@ -147,7 +149,8 @@ static const struct { const char *name; int cmd; } commands[] = {
 	{ "finalize", R3MAP_CMD_DEVICE_FINALIZE }, { "release", R3MAP_CMD_DEVICE_RELEASE },
 	{ "retire", R3MAP_CMD_DEVICE_RETIRE }, { "watch", R3MAP_CMD_EPOCH_OPEN },
 	{ "written", R3MAP_CMD_EPOCH_TAKE }, { "unwatch", R3MAP_CMD_EPOCH_CLOSE },
-	{ "drop", R3MAP_CMD_CHUNK_DROP },
+	{ "drop", R3MAP_CMD_CHUNK_DROP }, { "tell", R3MAP_CMD_DEVICE_TELL },
+	{ "firm", R3MAP_CMD_CHUNK_FIRM },
 };
 
 struct message {
@@ -572,6 +575,8 @@ static void facts_reply(const struct nlmsghdr *nlh, void *data)
 				if (attr_type(counter) <= R3MAP_A_COUNTER_MAX)
 					facts->counter[attr_type(counter)] = attr_number(counter);
 			}
+		else if (type == R3MAP_A_DEVICE_TROUBLES)
+			facts->value[type] = attr_length(attr) / sizeof(struct r3map_trouble);
 		else if (type <= R3MAP_A_DEVICE_MAX)
 			facts->value[type] = attr_number(attr);
 	}
@@ -842,6 +847,24 @@ static struct r3map_extent *extents_parse(char *words, size_t *nr)
 	return list;
 }
 
+/* WHAT:ERRNO:SINCE,... as TROUBLES. */
+static void put_troubles(struct out *out, char *words)
+{
+	struct r3map_trouble list[8];
+	char *rest = NULL;
+	size_t n = 0;
+
+	for (char *word = strtok_r(words, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) {
+		unsigned int what, error;
+		unsigned long long since;
+
+		if (n == COUNT(list) || sscanf(word, "%u:%u:%llu", &what, &error, &since) != 3)
+			die("a trouble is WHAT:ERRNO:SINCE");
+		list[n++] = (struct r3map_trouble){ what, error, since };
+	}
+	out_attr(out, R3MAP_A_DEVICE_TROUBLES, list, n * sizeof(list[0]));
+}
+
 /* --- sending what the script says ------------------------------------------------------------ */
 
 static void put_word(struct out *out, const struct attr *table, char *word)
@@ -868,6 +891,10 @@ static void put_word(struct out *out, const struct attr *table, char *word)
 	if (queue && !strncmp(word, "fill=", 5)) {
 		memset(bytes, 0x5a, sizeof(bytes));
 		out_attr(out, R3MAP_A_QUEUE_DATA, bytes, number(word + 5));
+		return;
+	}
+	if (table == device_attrs && !strncmp(word, "wrong=", 6)) {
+		put_troubles(out, word + 6);
 		return;
 	}
 	if (table == chunk_attrs && !strncmp(word, "as=", 3))
@@ -914,6 +941,7 @@ static void made_reply(const struct nlmsghdr *nlh, void *data)
 	switch (message_cmd(nlh)) {
 	case R3MAP_CMD_CHUNK_CLAIM:
 	case R3MAP_CMD_CHUNK_GET:
+	case R3MAP_CMD_CHUNK_FIRM:
 	case R3MAP_CMD_DIRTY_TAKE:
 	case R3MAP_CMD_EPOCH_TAKE:
 		memset(&answer, 0, sizeof(answer));
@@ -995,7 +1023,7 @@ static void store_note(int cmd, char **words)
 static const struct attr *command_attrs(int cmd)
 {
 	if ((cmd >= R3MAP_CMD_STORE_OPEN && cmd <= R3MAP_CMD_DIRTY_DONE) ||
-	    cmd >= R3MAP_CMD_EPOCH_OPEN)
+	    (cmd >= R3MAP_CMD_EPOCH_OPEN && cmd != R3MAP_CMD_DEVICE_TELL))
 		return chunk_attrs;
 	return cmd >= R3MAP_CMD_QUEUE_BIND && cmd < R3MAP_CMD_STORE_OPEN ? queue_attrs :
 									  device_attrs;

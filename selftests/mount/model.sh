@@ -41,3 +41,8 @@ for chunk in 4K 64K 1M; do
 done
 round "delay:1ms:file:$IMAGE" --depth 2 --queues 1 --push-interval 5ms --max-io 64K --chunk-size 16K
 round "delay:1ms:file:$IMAGE" --push-interval 0 --chunk-size 8M
+# most of what is written is on its way then
+for chunk in 4K 16K; do
+	round "delay:100ms,write=1ms,jitter=50ms:file:$IMAGE" --chunk-size $chunk --pull-workers 24 \
+		--push-interval 10ms --push-workers 3 --flush local
+done

@@ -18,6 +18,26 @@ troubled()
 }
 fine() { ! device_fact "$1_error" 2>/dev/null; }
 
+# monitor_begin: what monitor says of DEV from now on goes to a file, until the next event RECOVERED
+monitor_begin()
+{
+	r3map monitor --json --until RECOVERED "$DEV" >"$TEST_DIR/events" &
+	MONITOR=$!
+	wait_until 30 "monitor listens" grep -q PRESENT "$TEST_DIR/events"
+}
+
+# monitored WHAT: it has said that WHAT is wrong, since a time that has been, and then that it is well again
+monitored()
+{
+	wait $MONITOR || fail "monitor has failed"
+	jq -es --arg what "$1" '.[0].event == "PRESENT" and .[0].troubles == [] and
+		([.[] | select(.event == "TROUBLE")] | length > 0 and all(.[]; .time as $time |
+			.troubles | length == 1 and all(.[]; .what == $what and
+			.error == "Input/output error" and .since > 0 and .since <= $time))) and
+		.[-1].event == "RECOVERED" and .[-1].troubles == []' "$TEST_DIR/events" >/dev/null ||
+		fail "monitor: $(cat "$TEST_DIR/events")"
+}
+
 image 6291968
 cp "$IMAGE" "$IMAGE.orig"
 broken=$TEST_DIR/broken
@@ -26,6 +46,7 @@ backend="fault:op=read+write+zero+flush,file=$broken:delay:1ms:file:$IMAGE"
 # nothing that is here needs it
 device_mount --managed --no-part-scan --pull-workers 0 --push-interval 50ms "$backend"
 dd if="$DEV" of=/dev/null bs=64k count=4 iflag=direct status=none
+monitor_begin
 touch "$broken"
 dd if="$DEV" bs=64k count=4 iflag=direct status=none | cmp -n 262144 - "$WANT"
 expect_fail dd if="$DEV" of=/dev/null bs=64k count=1 skip=50 iflag=direct status=none
@@ -34,6 +55,11 @@ pushed_in_vain() { grep -q "cannot write" "$TEST_DIR/helper.log"; }
 wait_until 30 "a push was tried" pushed_in_vain
 is_clean && fail "what could not be pushed is clean"
 troubled push || fail "a push that fails: $(r3map show "$DEV")"
+wait_until 30 "monitor says so" grep -q TROUBLE "$TEST_DIR/events"
+# who begins to listen now hears of it, too
+r3map monitor --until RECOVERED "$DEV" >"$TEST_DIR/words" &
+words=$!
+wait_until 30 "monitor lists it" grep -q "PRESENT LIVE: push since [0-9.]* (Input/output error)$" "$TEST_DIR/words"
 expect_fail r3map sync "$DEV"
 grep -q "cannot bring" "$TEST_DIR/stderr" || fail "sync says: $(cat "$TEST_DIR/stderr")"
 # not even to unmount it; it stays and is whole
@@ -43,6 +69,9 @@ dd if="$DEV" bs=64k count=4 iflag=direct status=none | cmp -n 262144 - "$WANT"
 rm "$broken"
 wait_until 30 "it is pushed after all" is_clean
 wait_until 30 "that is no trouble any more" fine push
+monitored push
+wait $words
+grep -q "RECOVERED LIVE$" "$TEST_DIR/words" || fail "monitor: $(cat "$TEST_DIR/words")"
 cmp "$IMAGE" "$WANT" || fail "the backend"
 same
 r3map umount "$DEV"

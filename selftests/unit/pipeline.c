@@ -302,6 +302,8 @@ static void region_open(const struct round *round)
 	assert_int_equal(loop_new(&drive.loop), 0);
 	if (backend_channel_open(drive.backend, drive.loop, &drive.channel, &error))
 		fail_msg("%s", error.text);
+	/* Else the pull would wait for that. */
+	managed_ready(pipeline_managed(pipeline));
 }
 
 /* Until no more than @most requests are under way. */
@@ -438,6 +440,9 @@ static void model_holds_slowly(void **unused)
 		  .flush = PIPELINE_FLUSH_NONE, .rate = 4 << 20),
 		R(.fault = SLOW, .chunk = 131072, .pull = 3, .push = 3, .interval = 5,
 		  .flush = PIPELINE_FLUSH_REMOTE),
+		/* most of what is written is on its way then */
+		R(.fault = "delay:10ms,write=100us,jitter=20ms:", .chunk = 4096, .pull = 16, .push = 4,
+		  .interval = 1, .flush = PIPELINE_FLUSH_REMOTE),
 	};
 
 	(void)unused;

@@ -531,7 +531,7 @@ static void claims_keep_writes_out(void **state)
 	synced_open(&drive, SIZE);
 	memset(buf, 'w', sizeof(buf));
 	submit(&drive, &writer, BACKEND_WRITE, CHUNK, CHUNK);
-	assert_int_equal(synced_claim(drive.backend, 0, 4 * CHUNK, SIZE, &extents, &error), 0);
+	assert_int_equal(synced_claim(drive.backend, 0, 4 * CHUNK, SIZE, false, &extents, &error), 0);
 	assert_int_equal(extents.count, 2);		/* not the one that was written */
 	assert_int_equal(extents.extent[1].offset, 2 * CHUNK);
 	assert_int_equal(extents.extent[1].length, 2 * CHUNK);
@@ -550,12 +550,58 @@ static void claims_keep_writes_out(void **state)
 	assert_int_equal(synced_fill(drive.backend, &extents.extent[0], 1, -EIO, &error), 0);
 	round_over(&drive);
 	assert_string_equal(probe_text(), "r0+4096");
-	assert_int_equal(synced_claim(drive.backend, 0, CHUNK, SIZE, &extents, &error), 0);
+	assert_int_equal(synced_claim(drive.backend, 0, CHUNK, SIZE, false, &extents, &error), 0);
 	assert_int_equal(extents.count, 0);		/* that one is fetched */
 	probe_answer(0, 0);
 	round_over(&drive);
 	assert_int_equal(reader.result, 0);
 	assert_int_equal(synced_counts(drive.backend)->fill_bytes, 2 * CHUNK);
+	synced_end(&drive);
+}
+
+/* Who writes all of a chunk does not wait for a loose claim, which has lost it then; others wait. */
+static void a_loose_claim_gives_way(void **state)
+{
+	struct request writer, part, reader;
+	struct chunk_extents extents;
+	struct error error = { 0 };
+	struct drive drive;
+
+	(void)state;
+	synced_open(&drive, SIZE);
+	assert_int_equal(synced_claim(drive.backend, 0, 4 * CHUNK, SIZE, true, &extents, &error), 0);
+	assert_int_equal(extents.count, 1);
+	memset(buf, 'w', sizeof(buf));
+	submit(&drive, &writer, BACKEND_WRITE, CHUNK, CHUNK);
+	assert_int_equal(writer.completed, 1);
+	submit(&drive, &part, BACKEND_WRITE, 2 * CHUNK + 512, 512);
+	submit(&drive, &reader, BACKEND_READ, 3 * CHUNK, 512);
+	round_over(&drive);
+	assert_int_equal(part.completed + reader.completed, 0);
+	assert_int_equal(kept_count, 0);		/* the claim is their fetch */
+	/* Nobody claims them a second time, and what was not made firm is not in the store. */
+	extents.count = 1;
+	assert_int_equal(synced_claim(drive.backend, 0, 4 * CHUNK, SIZE, true, &extents, &error), 0);
+	assert_int_equal(extents.count, 0);
+	extents.extent[0] = (struct r3map_extent) { .offset = 0, .length = CHUNK };
+	assert_int_equal(synced_fill(drive.backend, extents.extent, 1, 0, &error), -EINVAL);
+	assert_int_equal(synced_firm(drive.backend, 0, 4 * CHUNK, &extents, &error), 0);
+	assert_int_equal(extents.count, 2);
+	assert_int_equal(extents.extent[0].length, CHUNK);
+	assert_int_equal(extents.extent[1].offset, 2 * CHUNK);
+	assert_int_equal(extents.extent[1].length, 2 * CHUNK);
+	/* Now he does wait. */
+	submit(&drive, &writer, BACKEND_WRITE, 0, CHUNK);
+	assert_int_equal(writer.completed, 0);
+	memset(store.bytes, 'p', CHUNK);
+	memset(store.bytes + 2 * CHUNK, 'p', 2 * CHUNK);
+	assert_int_equal(synced_fill(drive.backend, extents.extent, 2, 0, &error), 0);
+	round_over(&drive);
+	assert_int_equal(writer.completed + part.completed + reader.completed, 3);
+	assert_true(is_filled((char *)store.bytes, 2 * CHUNK, 'w'));
+	assert_true(is_filled((char *)store.bytes + 2 * CHUNK, 512, 'p'));
+	assert_true(is_filled((char *)store.bytes + 2 * CHUNK + 512, 512, 'w'));
+	assert_int_equal(synced_counts(drive.backend)->fill_bytes, 3 * CHUNK);
 	synced_end(&drive);
 }
 
@@ -589,6 +635,7 @@ int main(void)
 		cmocka_unit_test(a_failed_fetch_fails_who_waits),
 		cmocka_unit_test(writes_fetch_what_they_must),
 		cmocka_unit_test(claims_keep_writes_out),
+		cmocka_unit_test(a_loose_claim_gives_way),
 		cmocka_unit_test(zeroes_cost_nothing),
 	};
 

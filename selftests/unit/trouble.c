@@ -35,6 +35,14 @@ static void hear(struct backend_listener *next, bool lost)
 		heard_back++;
 }
 
+static unsigned int changes;
+
+static void count_change(struct trouble_listener *from)
+{
+	(void)from;
+	changes++;
+}
+
 static void it_is_since_the_first_time(void **state)
 {
 	struct trouble trouble = { 0 };
@@ -57,6 +65,28 @@ static void it_is_since_the_first_time(void **state)
 	assert_int_equal(trouble.since, 0);
 	trouble_note(&trouble, -EIO);
 	assert_true(trouble.since > since);
+}
+
+static void only_news_is_told(void **state)
+{
+	struct trouble_listener all = { .changed = count_change };
+	struct trouble trouble = { .listener = &all };
+
+	(void)state;
+	trouble_over(&trouble);
+	assert_int_equal(changes, 0);
+	trouble_note(&trouble, -EIO);
+	assert_int_equal(changes, 1);
+	trouble_note(&trouble, -EIO);
+	assert_int_equal(changes, 1);
+	trouble_note(&trouble, -ENOSPC);
+	assert_int_equal(changes, 2);
+	trouble_over(&trouble);
+	assert_int_equal(changes, 3);
+	trouble_over(&trouble);
+	assert_int_equal(changes, 3);
+	trouble_note(&trouble, -ENOSPC);
+	assert_int_equal(changes, 4);
 }
 
 static void the_last_connection_ends_it(void **state)
@@ -85,6 +115,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_is_since_the_first_time),
+		cmocka_unit_test(only_news_is_told),
 		cmocka_unit_test(the_last_connection_ends_it),
 	};
 

@@ -96,8 +96,11 @@
  *	become claimed, up to LIMIT bytes (at least one chunk). The reply carries their EXTENTS,
  *	and in NEXT where to look further. Only a claimed chunk may be written in the store. All
  *	claims end with the helper.
+ *	With LOOSE the claims are loose: who writes all of such a chunk meanwhile takes it away, and
+ *	it may not be written in the store before CHUNK_FIRM.
  * @R3MAP_CMD_CHUNK_FILL: the claimed EXTENTS are in the store and become LOCAL; or, with ERROR,
- *	they are not, and are free again. Refused as a whole if any of it is not claimed.
+ *	they are not, and are free again. Refused as a whole if any of it is not claimed, or,
+ *	without ERROR, claimed loosely.
  * @R3MAP_CMD_CHUNK_GET: the states of the chunks within OFFSET and LENGTH, as EXTENTS and NEXT. For
  *	everybody with CAP_SYS_ADMIN.
  * @R3MAP_CMD_DIRTY_TAKE: DIRTY chunks within OFFSET and LENGTH, up to LIMIT bytes, as EXTENTS
@@ -125,6 +128,11 @@
  * @R3MAP_CMD_EPOCH_CLOSE: nobody wants EPOCH any more.
  * @R3MAP_CMD_CHUNK_DROP: EXTENTS, of a managed device that is held as a whole, become remote again:
  *	they have changed where they come from. What is neither local nor busy may be among them.
+ * @R3MAP_CMD_DEVICE_TELL: of the helper of INDEX, GENERATION: TROUBLES is all that is wrong now
+ *	between the device and its backend. Event TROUBLE follows if there is one that was not
+ *	there before, or with another error; RECOVERED if there are fewer.
+ * @R3MAP_CMD_CHUNK_FIRM: what is still claimed loosely within OFFSET and LENGTH becomes claimed as
+ *	by CHUNK_CLAIM without LOOSE: EXTENTS and NEXT of the reply. Nobody else writes it now.
  */
 enum r3map_cmd {
 	R3MAP_CMD_UNSPEC,
@@ -153,6 +161,8 @@ enum r3map_cmd {
 	R3MAP_CMD_EPOCH_TAKE,
 	R3MAP_CMD_EPOCH_CLOSE,
 	R3MAP_CMD_CHUNK_DROP,
+	R3MAP_CMD_DEVICE_TELL,
+	R3MAP_CMD_CHUNK_FIRM,
 
 	__R3MAP_CMD_MAX,
 	R3MAP_CMD_MAX = __R3MAP_CMD_MAX - 1,
@@ -195,6 +205,8 @@ enum r3map_state {
  *	HELD_SINCE, as far as it came.
  * @R3MAP_EVENT_RELEASED: what was held goes on.
  * @R3MAP_EVENT_RETIRED: writes are refused from now on.
+ * @R3MAP_EVENT_TROUBLE: the helper has told of something that is wrong, see TROUBLES.
+ * @R3MAP_EVENT_RECOVERED: some or all of it is well again; TROUBLES is what is left.
  */
 enum r3map_event {
 	R3MAP_EVENT_UNSPEC,
@@ -210,6 +222,8 @@ enum r3map_event {
 	R3MAP_EVENT_FINALIZED,
 	R3MAP_EVENT_RELEASED,
 	R3MAP_EVENT_RETIRED,
+	R3MAP_EVENT_TROUBLE,
+	R3MAP_EVENT_RECOVERED,
 
 	__R3MAP_EVENT_MAX,
 	R3MAP_EVENT_MAX = __R3MAP_EVENT_MAX - 1,
@@ -263,6 +277,22 @@ enum r3map_hold {
 
 	__R3MAP_HOLD_MAX,
 	R3MAP_HOLD_MAX = __R3MAP_HOLD_MAX - 1,
+};
+
+/**
+ * enum r3map_wrong - what may be wrong although a helper serves the device
+ * @R3MAP_WRONG_SERVER: a connection to the backend is lost.
+ * @R3MAP_WRONG_PULL: what is pulled in the background cannot be read, or not be stored.
+ * @R3MAP_WRONG_PUSH: what was written cannot be brought to the backend.
+ */
+enum r3map_wrong {
+	R3MAP_WRONG_UNSPEC,
+	R3MAP_WRONG_SERVER,
+	R3MAP_WRONG_PULL,
+	R3MAP_WRONG_PUSH,
+
+	__R3MAP_WRONG_MAX,
+	R3MAP_WRONG_MAX = __R3MAP_WRONG_MAX - 1,
 };
 
 /* FLAGS of a device. */
@@ -359,6 +389,7 @@ enum r3map_a_device {
 	R3MAP_A_DEVICE_FIRST_IO,	/* u64: CLOCK_MONOTONIC ns of the first after RELEASE */
 	R3MAP_A_DEVICE_THROTTLE,	/* u64: bytes a second that are written at most, or 0 */
 	R3MAP_A_DEVICE_THROTTLED,	/* u32: bios that wait for that */
+	R3MAP_A_DEVICE_TROUBLES,	/* binary: array of struct r3map_trouble (DEVICE_TELL) */
 
 	__R3MAP_A_DEVICE_MAX,
 	R3MAP_A_DEVICE_MAX = __R3MAP_A_DEVICE_MAX - 1,
@@ -470,6 +501,7 @@ enum r3map_a_chunk {
 	R3MAP_A_CHUNK_BITMAP,		/* u64: address in the sender's memory, of u64s */
 	R3MAP_A_CHUNK_BITMAP_SIZE,	/* u32: bytes there, a multiple of 8 */
 	R3MAP_A_CHUNK_KEEP,		/* flag: what is told stays dirty */
+	R3MAP_A_CHUNK_LOOSE,		/* flag: who writes all of a chunk need not wait for it */
 
 	__R3MAP_A_CHUNK_MAX,
 	R3MAP_A_CHUNK_MAX = __R3MAP_A_CHUNK_MAX - 1,
@@ -492,6 +524,18 @@ struct r3map_extent {
 	__u64 length;
 	__u32 flags;
 	__u32 reserved;
+};
+
+/**
+ * struct r3map_trouble - one element of TROUBLES: ascending, each kind once at most
+ * @wrong: enum r3map_wrong.
+ * @error: an errno, what was seen last.
+ * @since: CLOCK_MONOTONIC ns.
+ */
+struct r3map_trouble {
+	__u32 wrong;
+	__u32 error;
+	__u64 since;
 };
 
 enum r3map_op {

@@ -7,14 +7,16 @@
 /* The run at @from, up to @to: how long it is, and whether it is one of those. */
 static uint64_t find_run(const struct find *find, uint64_t from, uint64_t to, bool *found)
 {
+	uint64_t run = to - from;
 	bool set;
-	uint64_t run = bits_run(find->bits[0], from, to, &set);
 
-	*found = set == find->want[0];
-	if (!*found)
-		return run;
-	run = bits_run(find->bits[1], from, from + run, &set);
-	*found = set == find->want[1];
+	*found = true;
+	for (unsigned int i = 0; i < 3 && find->bits[i]; i++) {
+		run = bits_run(find->bits[i], from, from + run, &set);
+		*found = set == find->want[i];
+		if (!*found)
+			break;
+	}
 	return run;
 }
 

@@ -10,10 +10,10 @@
 #include "chunk/bits.h"
 #include "nl/chunks.h"
 
-/* Both have to be as wanted. */
+/* All that there are have to be as wanted. */
 struct find {
-	const struct bits *bits[2];
-	bool want[2];
+	const struct bits *bits[3];	/* the last one may be NULL */
+	bool want[3];
 };
 
 /*

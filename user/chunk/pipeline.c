@@ -49,10 +49,17 @@ static int map_told(int err, const struct error *error)
 	return err;
 }
 
-static int map_claim(void *map, uint64_t offset, uint64_t length, uint64_t max,
+static int map_claim(void *map, uint64_t offset, uint64_t length, uint64_t max, bool loose,
 		     struct chunk_extents *extents, struct error *error)
 {
-	return synced_claim(((struct pipeline *)map)->synced, offset, length, max, extents, error);
+	return synced_claim(((struct pipeline *)map)->synced, offset, length, max, loose, extents,
+			    error);
+}
+
+static int map_firm(void *map, uint64_t offset, uint64_t length, struct chunk_extents *extents,
+		    struct error *error)
+{
+	return synced_firm(((struct pipeline *)map)->synced, offset, length, extents, error);
 }
 
 static int map_fill(void *map, const struct r3map_extent *extents, unsigned int count, int code,
@@ -89,6 +96,7 @@ static int map_local(void *map, uint64_t *bytes, struct error *error)
 
 static const struct chunks_ops map_ops = {
 	.claim = map_claim,
+	.firm = map_firm,
 	.fill = map_fill,
 	.take = map_take,
 	.done = map_done,

@@ -39,7 +39,7 @@ struct synced {
 	struct backend *local;
 	struct bits present;
 	struct bits busy;
-	struct bits claimed;		/* of those that are busy */
+	struct bits claimed;		/* those that are not busy, too, are so loosely */
 	struct synced_counts counts;
 
 	/* Of the channel. */
@@ -72,6 +72,17 @@ static uint64_t chunk_end(const struct synced *s, uint64_t at)
 	uint64_t end = chunk_start(s, at) + s->options.chunk;
 
 	return end < s->wrap.backend.info.size ? end : s->wrap.backend.info.size;
+}
+
+/* How many bytes from @from on, up to @to, somebody fetches or fills, or nobody does. */
+static uint64_t pending_run(const struct synced *s, uint64_t from, uint64_t to, bool *pending)
+{
+	bool busy, claimed;
+	uint64_t run = bits_run(&s->busy, from, to, &busy);
+
+	run = bits_run(&s->claimed, from, from + run, &claimed);
+	*pending = busy || claimed;
+	return run;
 }
 
 /* --- fetches ------------------------------------------------------------------------------ */
@@ -123,7 +134,7 @@ static int fetch_begin(struct synced *s, uint64_t at, uint64_t end)
 	if (!fetch)
 		return -EAGAIN;
 	run = bits_run(&s->present, from, chunk_end(s, end - 1), &set);
-	run = bits_run(&s->busy, from, from + run, &set);
+	run = pending_run(s, from, from + run, &set);
 	if (run > s->options.fetch_max)
 		run = s->options.fetch_max;
 	err = store_prepare(s->options.store, from, run);
@@ -156,7 +167,7 @@ static void fetch_rest(struct synced *s, struct wrap_io *r, uint64_t at, uint64_
 		run = bits_run(&s->present, at, end, &set);
 		if (set)
 			continue;
-		run = bits_run(&s->busy, at, at + run, &set);
+		run = pending_run(s, at, at + run, &set);
 		if (set)
 			continue;
 		got = fetch_begin(s, at, at + run);
@@ -234,11 +245,14 @@ static int synced_absent(struct synced *s, struct wrap_io *r, uint64_t run, uint
 			return synced_wait(r, end);
 		to = r->at;
 		got = synced_local(s, r, run);
-		if (!got)
+		if (!got) {
+			bits_clear(&s->claimed, to, to + run);
 			bits_set(&s->present, to, to + run);
+			synced_changed(s);
+		}
 		return got;
 	}
-	if (bits_has(&s->busy, r->at))
+	if (bits_has(&s->busy, r->at) || bits_has(&s->claimed, r->at))
 		return synced_wait(r, end);
 	r->parts = 1;
 	got = fetch_begin(s, r->at, to);
@@ -329,20 +343,35 @@ static void synced_submit(struct backend_channel *channel, struct backend_io *io
 
 /* --- claims ------------------------------------------------------------------------------- */
 
-int synced_claim(struct backend *stage, uint64_t offset, uint64_t length, uint64_t max,
+int synced_claim(struct backend *stage, uint64_t offset, uint64_t length, uint64_t max, bool loose,
 		 struct chunk_extents *extents, struct error *error)
 {
 	struct synced *s = synced_from(stage);
-	struct find find = { .bits = { &s->present, &s->busy }, .want = { false, false } };
+	struct find find = { .bits = { &s->present, &s->busy, &s->claimed } };
 
 	(void)error;
 	find_chunks(&find, offset, length, max, extents);
 	for (unsigned int i = 0; i < extents->count; i++) {
 		const struct r3map_extent *extent = &extents->extent[i];
 
-		bits_set(&s->busy, extent->offset, extent->offset + extent->length);
+		if (!loose)
+			bits_set(&s->busy, extent->offset, extent->offset + extent->length);
 		bits_set(&s->claimed, extent->offset, extent->offset + extent->length);
 	}
+	return 0;
+}
+
+int synced_firm(struct backend *stage, uint64_t offset, uint64_t length,
+		struct chunk_extents *extents, struct error *error)
+{
+	struct synced *s = synced_from(stage);
+	struct find find = { .bits = { &s->claimed, &s->busy }, .want = { true, false } };
+
+	(void)error;
+	find_chunks(&find, offset, length, UINT64_MAX, extents);
+	for (unsigned int i = 0; i < extents->count; i++)
+		bits_set(&s->busy, extents->extent[i].offset,
+			 extents->extent[i].offset + extents->extent[i].length);
 	return 0;
 }
 
@@ -351,7 +380,8 @@ int synced_fill(struct backend *stage, const struct r3map_extent *extents, unsig
 {
 	struct synced *s = synced_from(stage);
 
-	if (!find_all(&s->claimed, extents, count))
+	if (!find_all(&s->claimed, extents, count) ||
+	    (!code && !find_all(&s->busy, extents, count)))
 		return error_set(error, -EINVAL, "a chunk that was not claimed is said to be filled");
 	for (unsigned int i = 0; i < count; i++) {
 		const uint64_t from = extents[i].offset, to = from + extents[i].length;

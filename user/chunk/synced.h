@@ -5,7 +5,8 @@
  * A chunk is absent, busy or present. A busy one belongs to a fetch of this stage, or to a claim of
  * whoever fills the store in the background; nobody else touches its bytes in the store, and
  * requests that need the chunk wait. So what is filled late cannot overwrite what was written:
- * while it is filled the write waits, and what was written is present, and not to be claimed.
+ * while it is filled the write waits, and what was written is present, and not to be claimed. A loose
+ * claim leaves its chunks to who writes all of one, until it is made firm: only then is the chunk busy.
  *
  *	read                       present: from the store; absent: fetched first
  *	write, zeroes: all of it   present afterwards, without a fetch
@@ -17,6 +18,7 @@
 #ifndef R3MAP_CHUNK_SYNCED_H
 #define R3MAP_CHUNK_SYNCED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/latency.h"
@@ -64,9 +66,11 @@ const struct synced_counts *synced_counts(const struct backend *stage);
 /* How many bytes are present. From any thread. */
 uint64_t synced_bytes(const struct backend *stage);
 
-/* See chunks_claim() and chunks_fill(). */
-int synced_claim(struct backend *stage, uint64_t offset, uint64_t length, uint64_t max,
+/* See chunks_claim(), chunks_firm() and chunks_fill(). */
+int synced_claim(struct backend *stage, uint64_t offset, uint64_t length, uint64_t max, bool loose,
 		 struct chunk_extents *extents, struct error *error);
+int synced_firm(struct backend *stage, uint64_t offset, uint64_t length,
+		struct chunk_extents *extents, struct error *error);
 int synced_fill(struct backend *stage, const struct r3map_extent *extents, unsigned int count,
 		int code, struct error *error);
 

@@ -61,9 +61,17 @@ static void monitor_print(struct monitor *m, const struct device *d, const char 
 		m->err = json_print(json, true);
 		return;
 	}
-	printf("%" PRIu64 ".%06" PRIu64 " r3map%" PRIu32 " generation %" PRIu64 " %s %s\n",
+	printf("%" PRIu64 ".%06" PRIu64 " r3map%" PRIu32 " generation %" PRIu64 " %s %s",
 	       d->time / 1000000000, d->time / 1000 % 1000000, d->index, d->generation, event,
 	       device_state_name(d->state));
+	for (uint32_t i = 0; i < d->troubles_count; i++) {
+		const uint64_t since = d->troubles[i].since;
+
+		printf("%s %s since %" PRIu64 ".%06" PRIu64 " (%s)", i ? "," : ":",
+		       device_wrong_name(d->troubles[i].wrong), since / 1000000000,
+		       since / 1000 % 1000000, strerror((int)d->troubles[i].error));
+	}
+	putchar('\n');
 	if (fflush(stdout) == EOF)
 		m->err = -errno;
 }
@@ -142,7 +150,7 @@ static int monitor_run(const void *settings, int argc, char **argv, struct error
 	if (options->until) {
 		m.until = device_event_find(options->until);
 		if (!m.until) {
-			error_set(error, -EINVAL, "there is no event '%s': give CREATED, READY, ATTACHED, PARKED, FAILED, CHANGED, DELETING, REMOVED, SYNCED, FINALIZED, RELEASED or RETIRED",
+			error_set(error, -EINVAL, "there is no event '%s': give CREATED, READY, ATTACHED, PARKED, FAILED, CHANGED, DELETING, REMOVED, SYNCED, FINALIZED, RELEASED, RETIRED, TROUBLE or RECOVERED",
 				  options->until);
 			return EXIT_USAGE;
 		}

@@ -213,7 +213,7 @@ static void show_pull(const cJSON *helper, bool all_local)
 		return;
 	printf("  pull         ");
 	if (!strcmp(pull, "paused"))
-		printf("paused since %s: only what is asked for is fetched",
+		printf("paused since %s: only what is asked for, and what follows it, is fetched",
 		       show_time(helper_number(helper, "pull_paused_ms"), a));
 	else if (!strcmp(pull, "off"))
 		printf("off: only what is asked for is fetched");
@@ -224,6 +224,10 @@ static void show_pull(const cJSON *helper, bool all_local)
 	if (rate)
 		printf(", %s a second at most", size_format(rate, b));
 	putchar('\n');
+	if (helper_number(helper, "ahead_bytes"))
+		printf("  read ahead   %s, of which %s was used\n",
+		       size_format(helper_number(helper, "ahead_bytes"), b),
+		       size_format(helper_number(helper, "ahead_used"), (char[SIZE_TEXT]){ 0 }));
 }
 
 /* What is wrong although the helper is there. */

@@ -107,6 +107,7 @@ int managed_init(struct managed *managed, const struct managed_options *options,
 	managed->record = -1;
 	atomic_init(&managed->missed, UINT64_MAX);
 	atomic_init(&managed->pull_rate, options->pull_rate);
+	ahead_init(&managed->ahead, size, chunk);
 	managed->changed.run = managed_changed;
 	sem_init(&managed->first, 0, 0);
 	sem_init(&managed->rested, 0, 0);
@@ -162,6 +163,7 @@ void managed_exit(struct managed *managed)
 		close(managed->record);
 	post_close(&managed->post);
 	if (managed->options) {
+		ahead_exit(&managed->ahead);
 		sem_destroy(&managed->first);
 		sem_destroy(&managed->rested);
 	}
@@ -183,11 +185,14 @@ void managed_ready(struct managed *managed)
 
 void managed_missed(struct managed *managed, uint64_t offset, uint32_t length, bool beside)
 {
+	bool ready = atomic_load(&managed->ready), more;
 	char line[64];
 	int used;
 
 	atomic_store(&managed->missed, offset + length);
-	if (atomic_load(&managed->ready) && !atomic_exchange(&managed->used, true))
+	/* Before, the kernel looked for partitions. */
+	more = ready && managed->options->pull_workers && ahead_missed(&managed->ahead, offset, length);
+	if (more || (ready && !atomic_exchange(&managed->used, true)))
 		managed_tell(managed);
 	if (beside && managed->pull)
 		pull_missed(managed->pull, length);

@@ -22,6 +22,7 @@
 #include "lib/error.h"
 #include "lib/latency.h"
 #include "lib/post.h"
+#include "mount/ahead.h"
 #include "mount/store.h"
 #include "mount/trouble.h"
 #include "nl/chunks.h"
@@ -73,6 +74,7 @@ struct managed {
 	atomic_bool whole;		/* owned: everything is here, for good */
 	_Atomic uint64_t pull_rate;	/* bytes a second; 0: no limit */
 	_Atomic uint64_t pull_paused;	/* ns, CLOCK_MONOTONIC: since when; 0: it runs */
+	struct ahead ahead;		/* of a device that is pulled: what readers will ask for */
 	struct latency pulls;		/* of a chunk, from its claim until its bytes are here */
 	struct latency pushes;		/* of a row of chunks, from taking it until it is written */
 	struct trouble pull_trouble;	/* chunks that could not be pulled */

@@ -40,6 +40,7 @@
 #include "mount/parameters.h"
 #include "mount/ready.h"
 #include "mount/reclaim.h"
+#include "mount/report.h"
 #include "mount/tell.h"
 #include "mount/trouble.h"
 #include "mount/via.h"
@@ -71,6 +72,7 @@ struct mount {
 	struct door *door;		/* of a managed device; NULL: it could not be opened */
 	struct hooks *hooks;
 	struct reach reach;
+	struct report report;		/* of it, and of pull and push */
 	struct seed *seed;
 	struct backend *here;		/* the store, of a leecher that seeds on */
 	struct leech *leech;
@@ -707,10 +709,15 @@ static int mount_up(struct mount *m, const char *backend, struct error *error)
 	if (!err)
 		err = hooks_new(m->loop, &m->options->hooks, m->options->hook_timeout,
 				reclaim_unprotect, &m->hooks, error);
+	if (!err)
+		err = report_open(&m->report, m->control, &m->device, &m->reach.trouble,
+				  &m->managed.pull_trouble, &m->managed.push_trouble, error);
 	if (err)
 		return err;
 	reach_listen(&m->reach, m->backend, hooks_listener(m->hooks));
 	err = m->options->recover ? mount_attach(m, error) : mount_new(m, error);
+	if (!err)
+		err = report_begin(&m->report, m->loop, error);
 	if (err)
 		return err;
 	node_path(m->device.index, m->path);
@@ -796,6 +803,7 @@ static void mount_down(struct mount *m, int status, const struct error *error)
 	bool stopped = true;
 
 	door_close(m->door);
+	report_end(&m->report);
 	leech_close(m->leech);
 	stopped = seed_close(m->seed);
 	for (uint32_t i = 0; stopped && i < m->workers_used; i++)
@@ -816,6 +824,7 @@ static void mount_down(struct mount *m, int status, const struct error *error)
 	control_close(m->managed.chunks.control);
 	if (m->backend)
 		backend_close(m->backend);
+	report_close(&m->report);
 	hooks_free(m->hooks);
 	events_close(m->events);
 	control_close(m->control);
@@ -831,6 +840,7 @@ int mount_serve(const struct mount_options *options, const char *backend, struct
 		.options = options,
 		.signals.fd = -1,
 		.managed = MANAGED_NOTHING,
+		.report = REPORT_NOTHING,
 		.mapfile = { .fd = -1, .store = -1 },
 	};
 	int pipe = -1, log = -1;

@@ -8,7 +8,11 @@
  * zeroes are claimed and filled at once. What a bio asks for meanwhile is fetched beside it, and is
  * passed over here. When two bios in a row miss chunks that follow each other, somebody reads there, and
  * the pull goes on from there. The very first read does not wait for what the backend tells: TCP begins
- * slowly, and a round trip in which nothing comes is one that it begins later.
+ * slowly, and a round trip in which nothing comes is one that it begins later. What is read ahead of readers
+ * (ahead.h) comes before all of that, also when the pull is paused.
+ *
+ * Chunks are claimed loosely, and read into memory of the pull's own, so that who writes all of one need not
+ * wait for it; when they have come, what nobody has written is copied to the store.
  *
  * Each round does a bounded piece of work and comes back as a task, so that requests of the module
  * are served in between.
@@ -18,6 +22,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define LOG_PREFIX "pull: "
 #include "backend/backend.h"
@@ -34,10 +39,12 @@
 #define HOLD_MOST	1000000000ULL	/* and for one to be ready */
 #define HOLD_READ	1000000ULL	/* and once it has come, to let that pass */
 #define STEPS_ROUND	8u		/* of one round */
+#define AHEAD_PART	(1u << 20)	/* bytes of what is read ahead, between two readers */
 #define CLAIM_DIRECT	(256u << 10)	/* bytes of one claim from a backend that never waits */
 #define RETRY_FIRST	1000000000ULL	/* ns until a pass that left something is followed by another */
 #define RETRY_MOST	30000000000ULL
 #define READ_LEAST	(64u << 10)	/* bytes of one read, if there are so many next to each other */
+#define LOOSE_BYTES	(8u << 20)	/* of memory for what is on its way; more of it goes to the store at once */
 #define FOLLOW_GAP	(2u << 20)	/* bytes between two misses of one reader, at most */
 #define FOLLOW_AHEAD	(32u << 20)	/* bytes that the pull may be before it already */
 #define FOLLOW_BEHIND	(2u << 20)	/* and behind it: it is there soon */
@@ -49,6 +56,8 @@ struct pull_worker {
 	struct pull_worker *next;	/* free ones */
 	struct pace_mark asked;
 	uint64_t claimed;		/* ns */
+	bool loose;			/* that is how they are claimed; the bytes are not in the store */
+	int error;			/* of reading them */
 };
 
 struct pull {
@@ -59,7 +68,8 @@ struct pull {
 
 	struct pull_worker *workers;
 	struct pull_worker *free;
-	unsigned int busy;		/* workers that are not free */
+	struct pull_worker *arrived;	/* whose loose claims are to become firm */
+	unsigned int busy;		/* workers that have something on its way */
 	bool full;			/* as many as the pace allows, when it last could have begun more */
 
 	struct order *order;
@@ -71,14 +81,23 @@ struct pull {
 	struct looks *looks;
 	struct piece piece;		/* what is being pulled now */
 	bool guessed;			/* the first of them was, if it had to be */
+	struct ahead_part ahead;	/* what comes before that */
 	uint32_t unit;			/* bytes of a read, at most: whole chunks */
 	uint64_t fetching;		/* bytes on their way beside the pull: somebody has missed them */
 	uint32_t fetched;		/* and that have come, less than a unit */
 
+	/* Memory for loose claims: NULL: there are none. */
+	uint8_t *memory;
+	size_t memory_bytes;
+	uint8_t **spare;		/* units of it that no worker has */
+	unsigned int spares;
+
 	struct chunk_extents claimed;	/* not yet given to a worker */
+	bool loose;			/* how they are claimed */
 	unsigned int claim;		/* the next of them */
 	uint64_t claimed_at;		/* ns */
 
+	struct chunk_extents firm;	/* of one that has arrived */
 	struct chunk_news filled;
 	struct chunk_news failed;
 	uint64_t pulled;		/* bytes */
@@ -177,26 +196,76 @@ static bool pull_holds(struct pull *pull)
 	return false;
 }
 
+/* Claimed chunks are in the store. */
+static void pull_filled(struct pull *pull, uint64_t offset, uint64_t length)
+{
+	store_trim(&pull->managed->store, offset, length);
+	if (chunk_news_add(&pull->filled, offset, length))
+		pull_tell(pull, &pull->filled, 0);
+}
+
 static void worker_done(struct backend_io *io, int error)
 {
 	struct pull_worker *worker = (struct pull_worker *)io;	/* its first member */
 	struct pull *pull = worker->pull;
+	struct pull_worker **list = worker->loose ? &pull->arrived : &pull->free;
 
 	pace_arrived(&pull->pace, &worker->asked, loop_now(), pull->full);
-	worker->next = pull->free;
-	pull->free = worker;
+	worker->error = error;
+	worker->next = *list;
+	*list = worker;
 	pull->busy--;
 	if (pull->over)
 		return;
-	if (error) {
-		pull_failed(pull, "read", io->offset, io->length, error);
-	} else {
+	if (!error)
 		latency_note(&pull->managed->pulls, loop_now() - worker->claimed);
-		store_trim(&pull->managed->store, io->offset, io->length);
-		if (chunk_news_add(&pull->filled, io->offset, io->length))
-			pull_tell(pull, &pull->filled, 0);
-	}
+	if (error && !worker->loose)
+		pull_failed(pull, "read", io->offset, io->length, error);
+	else if (!worker->loose)
+		pull_filled(pull, io->offset, io->length);
 	pull_again(pull);
+}
+
+/* A part of what @worker has read, claimed firmly now. */
+static void worker_store(struct pull_worker *worker, const struct r3map_extent *extent)
+{
+	const struct backend_io *io = &worker->io;
+	struct pull *pull = worker->pull;
+	int err = worker->error;
+
+	if (err)
+		return pull_failed(pull, "read", extent->offset, extent->length, err);
+	err = store_write(&pull->managed->store, extent->offset,
+			  (uint8_t *)io->buf + (extent->offset - io->offset), (uint32_t)extent->length);
+	if (err)
+		return pull_failed(pull, "store", extent->offset, extent->length, err);
+	pull_filled(pull, extent->offset, extent->length);
+}
+
+/* What has arrived goes to the store, but for what somebody has written meanwhile. */
+static void pull_store(struct pull *pull)
+{
+	struct pull_worker *worker;
+	struct error error = { 0 };
+
+	while ((worker = pull->arrived)) {
+		const uint64_t end = worker->io.offset + worker->io.length;
+		uint64_t at = worker->io.offset;
+
+		while (!pull->over && at < end) {
+			if (chunks_firm(&pull->managed->chunks, at, end - at, &pull->firm, &error)) {
+				pull_give_up(pull, &error);
+				break;
+			}
+			for (unsigned int i = 0; i < pull->firm.count && !pull->over; i++)
+				worker_store(worker, &pull->firm.extent[i]);
+			at = pull->firm.next;
+		}
+		pull->arrived = worker->next;
+		pull->spare[pull->spares++] = worker->io.buf;
+		worker->next = pull->free;
+		pull->free = worker;
+	}
 }
 
 /* Claimed chunks to one free worker. */
@@ -204,11 +273,12 @@ static void pull_read(struct pull *pull, uint64_t offset, uint32_t length)
 {
 	struct pull_worker *worker = pull->free;
 	struct managed *m = pull->managed;
-	int err = store_prepare(&m->store, offset, length);
+	int err = pull->loose ? 0 : store_prepare(&m->store, offset, length);
 
 	if (err)
 		return pull_failed(pull, "make room in the store for", offset, length, err);
 	pull->free = worker->next;
+	worker->loose = pull->loose;
 	pull->busy++;
 	worker->asked = pace_asked(&pull->pace, loop_now());
 	worker->claimed = pull->claimed_at;
@@ -217,7 +287,7 @@ static void pull_read(struct pull *pull, uint64_t offset, uint32_t length)
 	worker->io.flags = 0;
 	worker->io.offset = offset;
 	worker->io.length = length;
-	worker->io.buf = m->store.bytes + offset;
+	worker->io.buf = pull->loose ? pull->spare[--pull->spares] : m->store.bytes + offset;
 	backend_submit(m->channel, &worker->io);
 }
 
@@ -228,7 +298,7 @@ static bool pull_spread(struct pull *pull)
 		struct r3map_extent *extent = &pull->claimed.extent[pull->claim];
 		uint32_t length = pull->unit;
 
-		if (!pull->free)
+		if (!pull->free || (pull->loose && !pull->spares))
 			return false;
 		if (extent->length < length)
 			length = (uint32_t)extent->length;
@@ -256,23 +326,64 @@ static void pull_zero(struct pull *pull)
 	}
 }
 
-/* Claims more of the present piece: of data, as much as so many workers read. */
-static void pull_claim(struct pull *pull, uint32_t workers)
+/* Claims more of @piece: of data, as much as so many workers read. */
+static void pull_claim(struct pull *pull, struct piece *piece, uint32_t workers)
 {
 	struct managed *m = pull->managed;
-	uint64_t left = pull->piece.end - pull->piece.offset, max = left;
+	uint64_t left = piece->end - piece->offset, max = left;
 	uint64_t idle = (uint64_t)workers * pull->unit;
 	struct error error = { 0 };
 
 	if (!m->backend->info.waits && idle > CLAIM_DIRECT)
 		idle = CLAIM_DIRECT;
-	if (!pull->piece.zero && idle < max)
+	pull->loose = !piece->zero && pull->spares;
+	if (pull->loose && idle > (uint64_t)pull->spares * pull->unit)
+		idle = (uint64_t)pull->spares * pull->unit;
+	if (!piece->zero && idle < max)
 		max = idle;
 	pull->claim = 0;
 	pull->claimed_at = loop_now();
-	if (chunks_claim(&m->chunks, pull->piece.offset, left, max, &pull->claimed, &error))
+	if (chunks_claim(&m->chunks, piece->offset, left, max, pull->loose, &pull->claimed, &error))
 		return pull_give_up(pull, &error);
-	pull->piece.offset = pull->claimed.next;
+	piece->offset = pull->claimed.next;
+}
+
+/* How many reads may begin now? 0: it is tried again when that may be otherwise. */
+static uint32_t pull_room(struct pull *pull)
+{
+	const uint32_t window = pace_window(&pull->pace);
+	uint64_t wait;
+
+	pull->full = pull->busy >= window;
+	if (pull->full)
+		return 0;
+	wait = pace_wait(&pull->pace, loop_now());
+	if (!wait)
+		return window - pull->busy;
+	loop_timer_set(pull->managed->loop, &pull->paced, wait);
+	return 0;
+}
+
+/* Is anything left to be read ahead? */
+static bool ahead_next(struct pull *pull)
+{
+	return pull->ahead.piece.offset < pull->ahead.piece.end ||
+	       ahead_take(&pull->managed->ahead, AHEAD_PART, &pull->ahead);
+}
+
+/* Claims more of it. False: not now. */
+static bool pull_ahead(struct pull *pull)
+{
+	const uint32_t room = pull_room(pull);
+	uint64_t bytes = 0;
+
+	if (!room)
+		return false;
+	pull_claim(pull, &pull->ahead.piece, room);
+	for (unsigned int i = 0; i < pull->claimed.count; i++)
+		bytes += pull->claimed.extent[i].length;
+	ahead_took(&pull->managed->ahead, &pull->ahead, bytes);
+	return true;
 }
 
 /* --- pieces ------------------------------------------------------------------------------- */
@@ -344,6 +455,8 @@ static void pull_pass_over(struct pull *pull)
 		}
 		pull->all = true;
 		pull->over = true;
+		if (pull->memory)	/* none of it is in use */
+			madvise(pull->memory, pull->memory_bytes, MADV_DONTNEED_LOCKED);
 		pull_first_told(pull);
 		return;
 	}
@@ -384,29 +497,25 @@ static void pull_dropped(struct pull *pull)
 /* One step. False: nothing more can be done now. */
 static bool pull_step(struct pull *pull)
 {
-	uint32_t window;
-	uint64_t wait;
+	uint32_t room = 0;
 
 	/* What has been claimed goes on: somebody may wait for it. */
-	if (!pull_spread(pull) || atomic_load(&pull->managed->pull_paused) ||
-	    atomic_load(&pull->managed->resting))
+	if (!pull_spread(pull) || atomic_load(&pull->managed->resting))
 		return false;
 	pull_dropped(pull);
 	if (pull_holds(pull))
 		return false;
+	if (ahead_next(pull))
+		return pull_ahead(pull);
+	if (atomic_load(&pull->managed->pull_paused))
+		return false;
 	if (pull->piece.offset < pull->piece.end) {
-		window = pace_window(&pull->pace);
 		if (!pull->piece.zero) {
-			pull->full = pull->busy >= window;
-			if (pull->full)
+			room = pull_room(pull);
+			if (!room)
 				return false;
-			wait = pace_wait(&pull->pace, loop_now());
-			if (wait) {
-				loop_timer_set(pull->managed->loop, &pull->paced, wait);
-				return false;
-			}
 		}
-		pull_claim(pull, window > pull->busy ? window - pull->busy : 0);
+		pull_claim(pull, &pull->piece, room);
 		if (pull->piece.zero)
 			pull_zero(pull);
 		return true;
@@ -423,7 +532,7 @@ static bool pull_step(struct pull *pull)
 	case LOOKS_NONE:
 		break;
 	}
-	if (!pull->busy && !pull->retry.deadline)
+	if (!pull->busy && !pull->arrived && !pull->retry.deadline)
 		pull_pass_over(pull);
 	return false;
 }
@@ -452,6 +561,8 @@ static void pull_round(struct loop_task *task)
 	struct pull *pull = (struct pull *)((char *)task - offsetof(struct pull, task));
 	unsigned int steps = 0;
 
+	pull_store(pull);
+	pull_tell_all(pull);
 	pull_follow(pull);
 	while (!pull->over && steps < STEPS_ROUND && pull_step(pull))
 		steps++;
@@ -471,6 +582,35 @@ static void pull_more(void *data)
 	pull_again(pull);
 }
 
+/*
+ * Memory for what is claimed loosely, if that is of use: of a backend that answers at once nobody waits for a
+ * chunk, and large chunks are seldom written as a whole. It is there when it is used.
+ */
+static int pull_memory(struct pull *pull, uint32_t workers)
+{
+	unsigned int count = LOOSE_BYTES / pull->unit;
+
+	if (!pull->managed->backend->info.waits || pull->managed->chunk > READ_LEAST)
+		return 0;
+	if (count > workers)
+		count = workers;
+	pull->spare = calloc(count, sizeof(*pull->spare));
+	if (!pull->spare)
+		return -ENOMEM;
+	pull->memory_bytes = (size_t)count * pull->unit;
+	pull->memory = mmap(NULL, pull->memory_bytes, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (pull->memory == MAP_FAILED) {
+		pull->memory = NULL;
+		return -ENOMEM;
+	}
+	while (pull->spares < count) {
+		pull->spare[pull->spares] = pull->memory + (size_t)(count - 1 - pull->spares) * pull->unit;
+		pull->spares++;
+	}
+	return 0;
+}
+
 int pull_new(struct managed *managed, struct pull **out, struct error *error)
 {
 	const uint32_t workers = managed->options->pull_workers;
@@ -488,7 +628,7 @@ int pull_new(struct managed *managed, struct pull **out, struct error *error)
 	if (pull->unit > managed->max_io)
 		pull->unit = managed->max_io & ~(managed->chunk - 1);
 	pull->workers = calloc(workers, sizeof(*pull->workers));
-	if (!pull->workers)
+	if (!pull->workers || pull_memory(pull, workers))
 		return error_set(error, -ENOMEM, "out of memory for %" PRIu32 " pull workers: give fewer",
 				 workers);
 	for (uint32_t i = workers; i-- > 0;) {
@@ -524,7 +664,8 @@ void pull_changed(struct pull *pull)
 	}
 	if (pull->all)
 		pull_dropped(pull);
-	pace_set_rate(&pull->pace, atomic_load(&pull->managed->pull_rate), loop_now());
+	if (atomic_load(&pull->managed->pull_rate) != pull->pace.rate)
+		pace_set_rate(&pull->pace, atomic_load(&pull->managed->pull_rate), loop_now());
 	pull_again(pull);
 }
 
@@ -542,6 +683,9 @@ void pull_free(struct pull *pull)
 	loop_timer_cancel(pull->managed->loop, &pull->paced);
 	looks_free(pull->looks);
 	order_close(pull->order);
+	if (pull->memory)
+		munmap(pull->memory, pull->memory_bytes);
+	free(pull->spare);
 	free(pull->workers);
 	free(pull);
 }

@@ -23,7 +23,9 @@ bool tell_pull(cJSON *object, const struct managed *managed)
 	if (!managed->options->pull_workers)
 		return cJSON_AddStringToObject(object, "pull", "off");
 	if (!cJSON_AddStringToObject(object, "pull", since ? "paused" : "running") ||
-	    !json_add_u64(object, "pull_rate", atomic_load(&managed->pull_rate)))
+	    !json_add_u64(object, "pull_rate", atomic_load(&managed->pull_rate)) ||
+	    !json_add_u64(object, "ahead_bytes", atomic_load(&managed->ahead.bytes)) ||
+	    !json_add_u64(object, "ahead_used", atomic_load(&managed->ahead.used)))
 		return false;
 	return !since || json_add_u64(object, "pull_paused_ms", (loop_now() - since) / MS);
 }

@@ -8,17 +8,25 @@
 #include "lib/loop.h"
 #include "mount/trouble.h"
 
+static void trouble_tell(struct trouble *trouble)
+{
+	if (trouble->listener)
+		trouble->listener->changed(trouble->listener);
+}
+
 void trouble_note(struct trouble *trouble, int code)
 {
+	const int before = atomic_exchange(&trouble->code, code);
 	uint64_t nothing = 0;
 
-	atomic_store(&trouble->code, code);
-	atomic_compare_exchange_strong(&trouble->since, &nothing, loop_now());
+	if (atomic_compare_exchange_strong(&trouble->since, &nothing, loop_now()) || before != code)
+		trouble_tell(trouble);
 }
 
 void trouble_over(struct trouble *trouble)
 {
-	atomic_store(&trouble->since, 0);
+	if (atomic_exchange(&trouble->since, 0))
+		trouble_tell(trouble);
 }
 
 static void reach_told(struct backend_listener *listener, bool lost)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What is wrong with a device now, and since when: for r3map show, which a helper answers with what it has
- * noted here. Everything may be called from any thread, and waits for nothing.
+ * noted here, and for who is told of it (report.h). Everything may be called from any thread, and waits
+ * for nothing.
  */
 #ifndef R3MAP_MOUNT_TROUBLE_H
 #define R3MAP_MOUNT_TROUBLE_H
@@ -11,8 +12,14 @@
 
 #include "backend/backend.h"
 
+/* Who hears of what begins, changes and ends; embedded. */
+struct trouble_listener {
+	void (*changed)(struct trouble_listener *listener);	/* from any thread; waits for nothing */
+};
+
 /* Of one kind. Zeroed: there is none. */
 struct trouble {
+	struct trouble_listener *listener;	/* constant once others know of this; or NULL */
 	_Atomic uint64_t since;		/* ns, CLOCK_MONOTONIC; 0: nothing is wrong */
 	_Atomic int code;		/* a negative errno: what was noted last */
 };

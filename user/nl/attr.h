@@ -17,6 +17,7 @@ enum device_attr_kind {
 	DEVICE_STRING,
 	DEVICE_FLAG,
 	DEVICE_COUNTERS,
+	DEVICE_TROUBLES,
 };
 
 struct device_attr {

@@ -92,6 +92,7 @@ static int extents_reply(struct nlattr **attrs, void *data)
 /* What is asked for. */
 struct chunks_question {
 	uint64_t offset, length, max;	/* bytes; 0: not given */
+	bool loose;
 };
 
 static int question_put(struct nl_msg *msg, const void *what)
@@ -100,17 +101,16 @@ static int question_put(struct nl_msg *msg, const void *what)
 
 	return nla_put_u64(msg, R3MAP_A_CHUNK_OFFSET, question->offset) ||
 	       (question->length && nla_put_u64(msg, R3MAP_A_CHUNK_LENGTH, question->length)) ||
-	       (question->max && nla_put_u64(msg, R3MAP_A_CHUNK_LIMIT, question->max));
+	       (question->max && nla_put_u64(msg, R3MAP_A_CHUNK_LIMIT, question->max)) ||
+	       (question->loose && nla_put_flag(msg, R3MAP_A_CHUNK_LOOSE));
 }
 
-static int chunks_ask(const struct chunks *chunks, int cmd, uint64_t offset, uint64_t length,
-		      uint64_t max, struct chunk_extents *extents, struct error *error)
+static int chunks_ask(const struct chunks *chunks, int cmd, const struct chunks_question *question,
+		      struct chunk_extents *extents, struct error *error)
 {
-	const struct chunks_question question = { offset, length, max };
-
 	extents->count = 0;
-	extents->next = offset;
-	return chunks_request(chunks, cmd, question_put, &question, extents_reply, extents, error);
+	extents->next = question->offset;
+	return chunks_request(chunks, cmd, question_put, question, extents_reply, extents, error);
 }
 
 /* What one message tells. */
@@ -165,25 +165,41 @@ static int chunks_tell(const struct chunks *chunks, int cmd, const struct r3map_
 }
 
 int chunks_claim(const struct chunks *chunks, uint64_t offset, uint64_t length, uint64_t max,
-		 struct chunk_extents *extents, struct error *error)
+		 bool loose, struct chunk_extents *extents, struct error *error)
 {
+	const struct chunks_question question = { offset, length, max, loose };
+
 	if (chunks->ops)
-		return chunks->ops->claim(chunks->map, offset, length, max, extents, error);
-	return chunks_ask(chunks, R3MAP_CMD_CHUNK_CLAIM, offset, length, max, extents, error);
+		return chunks->ops->claim(chunks->map, offset, length, max, loose, extents, error);
+	return chunks_ask(chunks, R3MAP_CMD_CHUNK_CLAIM, &question, extents, error);
+}
+
+int chunks_firm(const struct chunks *chunks, uint64_t offset, uint64_t length,
+		struct chunk_extents *extents, struct error *error)
+{
+	const struct chunks_question question = { .offset = offset, .length = length };
+
+	if (chunks->ops)
+		return chunks->ops->firm(chunks->map, offset, length, extents, error);
+	return chunks_ask(chunks, R3MAP_CMD_CHUNK_FIRM, &question, extents, error);
 }
 
 int chunks_take(const struct chunks *chunks, uint64_t offset, uint64_t length, uint64_t max,
 		struct chunk_extents *extents, struct error *error)
 {
+	const struct chunks_question question = { offset, length, max, false };
+
 	if (chunks->ops)
 		return chunks->ops->take(chunks->map, offset, length, max, extents, error);
-	return chunks_ask(chunks, R3MAP_CMD_DIRTY_TAKE, offset, length, max, extents, error);
+	return chunks_ask(chunks, R3MAP_CMD_DIRTY_TAKE, &question, extents, error);
 }
 
 int chunks_get(const struct chunks *chunks, uint64_t offset, struct chunk_extents *extents,
 	       struct error *error)
 {
-	return chunks_ask(chunks, R3MAP_CMD_CHUNK_GET, offset, 0, 0, extents, error);
+	const struct chunks_question question = { .offset = offset };
+
+	return chunks_ask(chunks, R3MAP_CMD_CHUNK_GET, &question, extents, error);
 }
 
 int chunks_fill(const struct chunks *chunks, const struct r3map_extent *extents,

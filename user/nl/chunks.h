@@ -9,6 +9,7 @@
 #define R3MAP_NL_CHUNKS_H
 
 #include <linux/r3map.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct chunk_extents;
@@ -17,8 +18,10 @@ struct error;
 
 /* A map that is not the module's. Each as the function chunks_NAME() below. */
 struct chunks_ops {
-	int (*claim)(void *map, uint64_t offset, uint64_t length, uint64_t max,
+	int (*claim)(void *map, uint64_t offset, uint64_t length, uint64_t max, bool loose,
 		     struct chunk_extents *extents, struct error *error);
+	int (*firm)(void *map, uint64_t offset, uint64_t length, struct chunk_extents *extents,
+		    struct error *error);
 	int (*fill)(void *map, const struct r3map_extent *extents, unsigned int count, int code,
 		    struct error *error);
 	int (*take)(void *map, uint64_t offset, uint64_t length, uint64_t max,
@@ -54,9 +57,15 @@ struct chunk_extents {
 int chunks_local(const struct chunks *chunks, uint64_t *bytes, struct error *error);
 /* Of the module only: a descriptor of the store, which the caller owns. */
 int chunks_store(const struct chunks *chunks, int *fd, struct error *error);
-/* Claims remote chunks within @length bytes at @offset, up to @max bytes and at least one chunk. */
+/*
+ * Claims remote chunks within @length bytes at @offset, up to @max bytes and at least one chunk. @loose: who
+ * writes all of one takes it away, and it may not be written in the store before chunks_firm().
+ */
 int chunks_claim(const struct chunks *chunks, uint64_t offset, uint64_t length, uint64_t max,
-		 struct chunk_extents *extents, struct error *error);
+		 bool loose, struct chunk_extents *extents, struct error *error);
+/* What is still claimed loosely within these bytes is claimed firmly from now on. */
+int chunks_firm(const struct chunks *chunks, uint64_t offset, uint64_t length,
+		struct chunk_extents *extents, struct error *error);
 /* Claimed chunks are in the store; or, with @code, a negative errno, they are not. */
 int chunks_fill(const struct chunks *chunks, const struct r3map_extent *extents,
 		unsigned int count, int code, struct error *error);

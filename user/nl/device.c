@@ -74,6 +74,7 @@ const struct device_attr device_attrs[__R3MAP_A_DEVICE_MAX] = {
 	ATTR(FIRST_IO, U64, first_io),
 	ATTR(THROTTLE, U64, throttle),
 	ATTR(THROTTLED, U32, throttled),
+	ATTR(TROUBLES, TROUBLES, troubles),
 };
 
 static int device_put(struct nl_msg *msg, int attr, const struct device *device)
@@ -90,6 +91,9 @@ static int device_put(struct nl_msg *msg, int attr, const struct device *device)
 		return nla_put_string(msg, attr, field);
 	case DEVICE_FLAG:
 		return *(const bool *)field ? nla_put_flag(msg, attr) : 0;
+	case DEVICE_TROUBLES:
+		return nla_put(msg, attr, (int)(device->troubles_count * sizeof(device->troubles[0])),
+			       device->troubles);
 	default:
 		return 0;
 	}
@@ -108,6 +112,17 @@ static int device_parse_counters(struct nlattr *nest, uint64_t *counters)
 			return -EBADMSG;
 		counters[i] = nla_get_u64(attrs[i]);
 	}
+	return 0;
+}
+
+static int device_parse_troubles(struct nlattr *attr, struct device *device)
+{
+	size_t length = (size_t)nla_len(attr);
+
+	if (length > sizeof(device->troubles) || length % sizeof(device->troubles[0]))
+		return -EBADMSG;
+	memcpy(device->troubles, nla_data(attr), length);
+	device->troubles_count = (uint32_t)(length / sizeof(device->troubles[0]));
 	return 0;
 }
 
@@ -139,6 +154,10 @@ int device_parse(struct nlattr **attrs, struct device *device)
 			break;
 		case DEVICE_COUNTERS:
 			if (device_parse_counters(attrs[i], field))
+				return -EBADMSG;
+			break;
+		case DEVICE_TROUBLES:
+			if (device_parse_troubles(attrs[i], device))
 				return -EBADMSG;
 			break;
 		default:

@@ -53,6 +53,8 @@ struct device {
 	uint64_t held_since, first_io;	/* CLOCK_MONOTONIC ns */
 	uint64_t throttle;	/* bytes a second, 0: none */
 	uint32_t throttled;	/* bios */
+	struct r3map_trouble troubles[R3MAP_WRONG_MAX];
+	uint32_t troubles_count;
 	uint64_t counters[__R3MAP_A_COUNTER_MAX];
 };
 
@@ -61,6 +63,7 @@ const char *device_event_name(uint32_t event);		/* "READY" */
 const char *device_transport_name(uint32_t transport);	/* "shared" */
 const char *device_flush_name(uint32_t flush);		/* "remote" */
 const char *device_hold_name(uint32_t hold);		/* "writes" */
+const char *device_wrong_name(uint32_t wrong);		/* "push" */
 /* The meaning of a flush called @name, or 0. */
 uint32_t device_flush_find(const char *name);
 /* Name of flag bit @bit, "read-only", NULL beyond the last. */

@@ -37,6 +37,8 @@ static const char *const event_names[] = {
 	[R3MAP_EVENT_FINALIZED] = "FINALIZED",
 	[R3MAP_EVENT_RELEASED] = "RELEASED",
 	[R3MAP_EVENT_RETIRED] = "RETIRED",
+	[R3MAP_EVENT_TROUBLE] = "TROUBLE",
+	[R3MAP_EVENT_RECOVERED] = "RECOVERED",
 };
 _Static_assert(COUNT(event_names) == __R3MAP_EVENT_MAX, "a name for each event");
 
@@ -60,6 +62,13 @@ static const char *const hold_names[] = {
 	[R3MAP_HOLD_REFUSED] = "refused",
 };
 _Static_assert(COUNT(hold_names) == __R3MAP_HOLD_MAX, "a name for each hold");
+
+static const char *const wrong_names[] = {
+	[R3MAP_WRONG_SERVER] = "server",
+	[R3MAP_WRONG_PULL] = "pull",
+	[R3MAP_WRONG_PUSH] = "push",
+};
+_Static_assert(COUNT(wrong_names) == __R3MAP_WRONG_MAX, "a name for all that may be wrong");
 
 static const char *const flag_names[] = {
 	"read-only", "write-cache", "discard", "write-zeroes", "rotational", "no-part-scan",
@@ -126,6 +135,11 @@ const char *device_hold_name(uint32_t hold)
 	return name_of(hold_names, COUNT(hold_names), hold);
 }
 
+const char *device_wrong_name(uint32_t wrong)
+{
+	return name_of(wrong_names, COUNT(wrong_names), wrong);
+}
+
 uint32_t device_flush_find(const char *name)
 {
 	for (uint32_t i = 0; i < COUNT(flush_names); i++)
@@ -177,6 +191,23 @@ static bool json_counters(cJSON *object, const uint64_t *counters)
 	return true;
 }
 
+static bool json_troubles(cJSON *object, const struct device *device)
+{
+	cJSON *array = cJSON_AddArrayToObject(object, "troubles");
+
+	for (uint32_t i = 0; array && i < device->troubles_count; i++) {
+		const struct r3map_trouble *trouble = &device->troubles[i];
+		cJSON *item = cJSON_CreateObject();
+
+		if (!cJSON_AddItemToArray(array, item) ||
+		    !cJSON_AddStringToObject(item, "what", device_wrong_name(trouble->wrong)) ||
+		    !cJSON_AddStringToObject(item, "error", strerror((int)trouble->error)) ||
+		    !json_add_u64(item, "since", trouble->since))
+			return false;
+	}
+	return array;
+}
+
 static bool json_attr(cJSON *object, int attr, const struct device *device)
 {
 	const struct device_attr *a = &device_attrs[attr];
@@ -206,6 +237,8 @@ static bool json_attr(cJSON *object, int attr, const struct device *device)
 		return cJSON_AddStringToObject(object, a->name, field);
 	case DEVICE_COUNTERS:
 		return json_counters(object, device->counters);
+	case DEVICE_TROUBLES:
+		return json_troubles(object, device);
 	default:
 		return true;
 	}
