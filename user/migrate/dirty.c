@@ -40,8 +40,7 @@ void dirty_clear(struct dirty *dirty)
 	memset(dirty->word, 0, dirty->words * sizeof(*dirty->word));
 }
 
-/* Of the last word, those that are within the region. */
-static void dirty_cut(struct dirty *dirty)
+void dirty_cut(struct dirty *dirty)
 {
 	unsigned int rest = (unsigned int)(dirty_grains(dirty) % BITS);
 
@@ -57,7 +56,12 @@ void dirty_fill(struct dirty *dirty)
 
 void dirty_merge(struct dirty *dirty, const struct dirty *more)
 {
-	for (size_t i = 0; i < dirty->words; i++)
+	dirty_merge_words(dirty, more, 0, dirty->words);
+}
+
+void dirty_merge_words(struct dirty *dirty, const struct dirty *more, size_t first, size_t count)
+{
+	for (size_t i = first; i < first + count; i++)
 		dirty->word[i] |= more->word[i];
 }
 
@@ -84,14 +88,11 @@ bool dirty_set(struct dirty *dirty, uint64_t offset, uint64_t length)
 	return true;
 }
 
-bool dirty_set_words(struct dirty *dirty, uint64_t first, const uint64_t *words, size_t count)
+uint64_t *dirty_words(struct dirty *dirty, uint64_t first, size_t count)
 {
 	if (first > dirty->words || count > dirty->words - first)
-		return false;
-	for (size_t i = 0; i < count; i++)
-		dirty->word[first + i] |= words[i];
-	dirty_cut(dirty);
-	return true;
+		return NULL;
+	return dirty->word + first;
 }
 
 /*
@@ -103,7 +104,7 @@ bool dirty_dense(const struct dirty *dirty, uint64_t first, size_t count)
 	const uint64_t *word = dirty->word + first;
 	size_t dense = 0, i;
 
-	for (i = 0; i + 8 <= count; i += 8)
+	for (i = 0; i + 8 <= count && dense <= count / 16; i += 8)
 		dense += (word[i] | word[i + 1] | word[i + 2] | word[i + 3] | word[i + 4] |
 			  word[i + 5] | word[i + 6] | word[i + 7]) != 0;
 	return dense > count / 16;

@@ -116,7 +116,7 @@ struct leech {
 	uint32_t received;		/* TAKEs that have been answered as a whole */
 	bool slow;			/* the seeder is to slow writers down, with the next one */
 	struct dirty list;		/* what the last of them said */
-	struct dirty lost;		/* the same in chunks: what is to come again */
+	struct dirty lost;		/* the same in chunks, what is to come again, if they are no grains */
 	uint64_t progressed;		/* ns */
 	bool released;			/* bios are let go */
 	bool final;			/* the seeder has given the region away, to this session */
@@ -381,12 +381,22 @@ static bool leech_falls_behind(const struct leech *l, uint64_t bytes, uint64_t b
 	return (l->options->max_downtime || l->options->max_dirty) && bytes > before - before / 4;
 }
 
-/* What was told is remote again. */
+/* What was told last, in chunks. */
+static struct dirty *leech_lost(struct leech *l)
+{
+	return l->list.grain == l->managed->chunk ? &l->list : &l->lost;
+}
+
+/* It is remote again. */
 static int leech_drop(struct leech *l, struct error *error)
 {
-	dirty_clear(&l->lost);
-	dirty_convert(&l->lost, &l->list);
-	return chunks_drop(&l->chunks, l->lost.word, l->lost.words, error);
+	struct dirty *lost = leech_lost(l);
+
+	if (lost != &l->list) {
+		dirty_clear(lost);
+		dirty_convert(lost, &l->list);
+	}
+	return chunks_drop(&l->chunks, lost->word, lost->words, error);
 }
 
 static int leech_rest_pull(struct leech *l, struct error *error)
@@ -438,7 +448,7 @@ static int leech_follow(struct leech *l, struct error *error)
 		if (err)
 			break;
 		/* All else is local. Without memory for the list, all of it is gone through. */
-		managed_again(l->managed, dirty_ranges(&l->lost));
+		managed_again(l->managed, dirty_ranges(leech_lost(l)));
 		if (leech_wants(l, bytes, before)) {
 			/* What has just been told is here before anybody stops. */
 			err = leech_wait_local(l, early_on, 0, error);
@@ -579,7 +589,7 @@ static int finalize_apply(struct leech *l, struct leech_final *f, struct error *
 
 	err = leech_drop(l, error);
 	if (!err && l->options->push_all_first) {
-		managed_again(l->managed, f->whole ? dirty_ranges(&l->lost) : NULL);
+		managed_again(l->managed, f->whole ? dirty_ranges(leech_lost(l)) : NULL);
 		err = leech_wait_local(l, NULL, loop_now() + l->options->deadline * MS, error);
 	}
 	if (!err)
@@ -701,7 +711,7 @@ static int leech_finalize_now(struct leech *l, struct error *error)
 	}
 	l->received++;
 	l->released = true;
-	managed_again(l->managed, f.whole ? dirty_ranges(&l->lost) : NULL);
+	managed_again(l->managed, f.whole ? dirty_ranges(leech_lost(l)) : NULL);
 	leech_set_phase(l, LEECH_ARRIVING);
 	err = leech_commit(l, error);
 	if (err)	/* it is ours all the same */

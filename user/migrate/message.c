@@ -2,7 +2,6 @@
 /*
  * Control messages on the wire. See message.h.
  */
-#include <endian.h>
 #include <errno.h>
 #include <linux/r3map.h>
 #include <string.h>
@@ -20,18 +19,6 @@ static void encode_extents(const struct migrate_message *m, struct nbd_writer *t
 	for (unsigned int i = 0; i < m->extents.count; i++) {
 		nbd_put64(to, m->extents.list[i].offset);
 		nbd_put64(to, m->extents.list[i].length);
-	}
-}
-
-static void encode_bitmap(const struct migrate_message *m, struct nbd_writer *to)
-{
-	nbd_put64(to, m->bitmap.offset);
-	if (htole64(1) == 1)
-		return nbd_put(to, m->bitmap.words, m->bitmap.count * sizeof(uint64_t));
-	for (unsigned int i = 0; i < m->bitmap.count; i++) {
-		uint64_t word = htole64(m->bitmap.words[i]);
-
-		nbd_put(to, &word, sizeof(word));
 	}
 }
 
@@ -68,7 +55,7 @@ static void encode_payload(const struct migrate_message *m, struct nbd_writer *t
 		encode_extents(m, to);
 		break;
 	case MIGRATE_BITMAP:
-		encode_bitmap(m, to);
+		nbd_put64(to, m->bitmap.offset);
 		break;
 	case MIGRATE_FINALIZED:
 		nbd_put64(to, m->finalized.suspend);
@@ -84,7 +71,7 @@ static void encode_payload(const struct migrate_message *m, struct nbd_writer *t
 size_t migrate_encode(const struct migrate_message *m, char *buf)
 {
 	struct nbd_writer to = { .buf = buf, .room = MIGRATE_HEADER + MIGRATE_PAYLOAD_MAX };
-	size_t end;
+	size_t end, words = m->type == MIGRATE_BITMAP ? m->bitmap.count * sizeof(uint64_t) : 0;
 
 	nbd_put32(&to, MIGRATE_MAGIC);
 	nbd_put16(&to, (uint16_t)m->type);
@@ -93,7 +80,7 @@ size_t migrate_encode(const struct migrate_message *m, char *buf)
 	encode_payload(m, &to);
 	end = to.used;
 	to.used = MIGRATE_HEADER - sizeof(uint32_t);
-	nbd_put32(&to, (uint32_t)(end - MIGRATE_HEADER));
+	nbd_put32(&to, (uint32_t)(end - MIGRATE_HEADER + words));
 	return end;
 }
 
@@ -132,21 +119,12 @@ static bool decode_extents(struct nbd_reader *from, struct migrate_message *m,
 	return true;
 }
 
-static bool decode_bitmap(struct nbd_reader *from, struct migrate_message *m, uint64_t *room)
+static bool decode_bitmap(struct nbd_reader *from, struct migrate_message *m)
 {
-	uint64_t offset = nbd_get64(from);
-	size_t bytes = from->left;
-	unsigned int count = (unsigned int)(bytes / sizeof(*room));
-
-	if (from->failed || !count || bytes % sizeof(*room) || count > MIGRATE_WORDS_MAX)
-		return false;
-	memcpy(room, nbd_get(from, bytes), bytes);
-	for (unsigned int i = 0; htole64(1) != 1 && i < count; i++)
-		room[i] = le64toh(room[i]);
-	m->bitmap.offset = offset;
-	m->bitmap.words = room;
-	m->bitmap.count = count;
-	return true;
+	m->bitmap.offset = nbd_get64(from);
+	m->bitmap.count = (unsigned int)(from->left / sizeof(uint64_t));
+	return !from->failed && m->bitmap.count && m->bitmap.count <= MIGRATE_WORDS_MAX &&
+	       !(from->left % sizeof(uint64_t));
 }
 
 static bool decode_error(struct nbd_reader *from, struct migrate_message *m)
@@ -164,7 +142,7 @@ static bool decode_error(struct nbd_reader *from, struct migrate_message *m)
 }
 
 bool migrate_decode(const char *payload, uint32_t length, struct migrate_message *m,
-		    union migrate_room *room)
+		    struct r3map_extent *room)
 {
 	struct nbd_reader from = { .at = payload, .left = length };
 
@@ -194,9 +172,9 @@ bool migrate_decode(const char *payload, uint32_t length, struct migrate_message
 		m->tracked.final = nbd_get32(&from);
 		break;
 	case MIGRATE_EXTENTS:
-		return decode_extents(&from, m, room->extents);
+		return decode_extents(&from, m, room);
 	case MIGRATE_BITMAP:
-		return decode_bitmap(&from, m, room->words);
+		return decode_bitmap(&from, m);
 	case MIGRATE_FINALIZED:
 		m->finalized.suspend = nbd_get64(&from);
 		m->finalized.freeze = nbd_get64(&from);
