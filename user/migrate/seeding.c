@@ -71,23 +71,36 @@ static int seeding_late(struct sessions *sessions, struct session *session, stru
 	return error_set(error, -EREMOTE, "the region has gone to another leecher, and is in use there");
 }
 
-/* The rate of the device is what the leechers together ask for. The lock is held. */
-static void seeding_throttle(struct seeding *s)
+/*
+ * The rate of the device is what the leechers together ask for, but for the time in which it is finalized: with that the
+ * module's ends. The lock is held.
+ */
+static void seeding_throttle(struct seedings *all, struct control *control)
 {
-	struct sessions *sessions = &s->all->sessions;
-	uint64_t rate = sessions_rate(sessions);
+	struct sessions *sessions = &all->sessions;
+	uint64_t rate = all->resting ? 0 : sessions_rate(sessions);
 	struct error error = { 0 };
 
-	if (rate == s->all->rate)
+	if (rate == all->rate)
 		return;
-	if (device_throttle(s->control, sessions->index, sessions->generation, rate, &error))
-		log_warn("writers are not slowed down: %s", error.text);
-	else if (rate)
-		log_info("%s cannot follow: no more than %" PRIu64 " bytes a second are written from now on",
-			 s->address, rate);
+	if (device_throttle(control, sessions->index, sessions->generation, rate, &error)) {
+		log_warn("how fast is written cannot be changed: %s", error.text);
+		return;
+	}
+	if (rate)
+		log_info("a leecher cannot follow: no more than %" PRIu64 " bytes a second are written from now on", rate);
 	else
 		log_info("writers are not slowed down any more");
-	s->all->rate = rate;
+	all->rate = rate;
+}
+
+/* A finalize begins, or is undone. */
+static void seeding_set_resting(struct seedings *all, struct control *control, bool resting)
+{
+	pthread_mutex_lock(&all->sessions.lock);
+	all->resting = resting;
+	seeding_throttle(all, control);
+	pthread_mutex_unlock(&all->sessions.lock);
 }
 
 static int seeding_track(struct seeding *s, const struct migrate_track *track, struct error *error)
@@ -113,7 +126,7 @@ static int seeding_track(struct seeding *s, const struct migrate_track *track, s
 			.grain = s->session->epoch.grain,
 			.final = s->session->final,
 		};
-		seeding_throttle(s);
+		seeding_throttle(s->all, s->control);
 	}
 	pthread_mutex_unlock(&sessions->lock);
 	if (err)
@@ -136,7 +149,7 @@ static int seeding_take(struct seeding *s, const struct migrate_take *take, stru
 		err = session_take(s->session, take->received, error);
 	if (!err && take->slow && !again && s->all->throttle) {
 		session_slow(s->session, before, s->all->throttle);
-		seeding_throttle(s);
+		seeding_throttle(s->all, s->control);
 	}
 	pthread_mutex_unlock(&s->all->sessions.lock);
 	/* Nobody else touches what was told while the connection lasts. */
@@ -162,12 +175,7 @@ static int seeding_rest(struct seeding *s, const struct migrate_finalize *finali
 	err = seeding_note(s->all, NOTE_STOPPING, error);
 	if (err)
 		return err;
-	/* It ends with the finalize, whatever becomes of that; if they are still to be slowed down they are anew. */
-	pthread_mutex_lock(&sessions->lock);
-	for (unsigned int i = 0; i < SESSIONS; i++)
-		sessions->list[i].rate = 0;
-	seeding_throttle(s);
-	pthread_mutex_unlock(&sessions->lock);
+	seeding_set_resting(s->all, s->control, true);
 	err = stop_suspend(s->all->stop, s->all->device, deadline, error);
 	if (err)
 		goto forget;
@@ -197,6 +205,7 @@ static int seeding_rest(struct seeding *s, const struct migrate_finalize *finali
 resume:
 	stop_resume(s->all->stop, s->all->device, deadline);
 forget:
+	seeding_set_resting(s->all, s->control, false);
 	note_remove(s->all->device, NOTE_SEED);
 	return err;
 }
@@ -276,6 +285,7 @@ static int take_back(struct seedings *all, struct session *session, struct contr
 	if (session)
 		session->final = false;
 	pthread_mutex_unlock(&all->sessions.lock);
+	seeding_set_resting(all, control, false);
 	note_remove(all->device, NOTE_SEED);
 	stop_resume(all->stop, all->device, DEADLINE_MOST);
 	return 0;
@@ -383,7 +393,7 @@ static void seeding_leave(struct seeding *s)
 	if (s->session) {
 		session_leave(&s->all->sessions, s->session);
 		if (s->control)
-			seeding_throttle(s);
+			seeding_throttle(s->all, s->control);
 	}
 	pthread_mutex_unlock(&s->all->sessions.lock);
 }

@@ -209,8 +209,6 @@ uint64_t sessions_rate(struct sessions *sessions)
 {
 	uint64_t rate = 0;
 
-	if (session_final(sessions))
-		return 0;
 	for (unsigned int i = 0; i < SESSIONS; i++) {
 		const struct session *s = &sessions->list[i];
 

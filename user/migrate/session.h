@@ -96,7 +96,7 @@ int session_take(struct session *session, uint32_t received, struct error *error
  * the rate that there is, is to be the rate, but not less than @least. @before: ns, when that list was taken.
  */
 void session_slow(struct session *session, uint64_t before, uint64_t least);
-/* The lowest rate of those that are linked, or 0; also if one was finalized. */
+/* The lowest rate of those that are linked, or 0. */
 uint64_t sessions_rate(struct sessions *sessions);
 
 #endif
