@@ -32,6 +32,7 @@ struct leech_options {
 	uint32_t max_downtime;		/* ms: by itself, once the stop would be no longer; 0: no */
 	uint64_t max_dirty;		/* bytes: by itself, once no more was written in a round; 0: no */
 	uint32_t rounds;		/* by itself, after so many; 0: no */
+	const char *group;		/* those of this name can be finalized as one; NULL: none */
 	uint32_t deadline;		/* ms that the seeder may take to bring writes to rest */
 	struct stop_options stop;	/* resume alone */
 };
