@@ -77,7 +77,7 @@ list()
 
 far_begin r3map
 far_command r3map-managed
-for program in sh fio blkdiscard; do root_install "$(command -v $program)"; done
+for program in /bin/sh "$(command -v fio)" "$(command -v blkdiscard)"; do root_install "$program"; done
 mkfifo "$ROOT/go"
 mapfile -t cases < <(bench_cases scattered clustered)
 for case in "${cases[@]}"; do

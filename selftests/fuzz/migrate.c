@@ -48,6 +48,8 @@ static bool same(const struct migrate_message *a, const struct migrate_message *
 		       a->finalize.deadline == b->finalize.deadline;
 	case MIGRATE_FINALIZED:
 		return !memcmp(&a->finalized, &b->finalized, sizeof(a->finalized));
+	case MIGRATE_COMMIT:
+		return !strcmp(a->commit.uri, b->commit.uri);
 	case MIGRATE_PROGRESS:
 		return a->progress.local == b->progress.local && a->progress.round == b->progress.round;
 	default:

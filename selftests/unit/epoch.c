@@ -172,6 +172,30 @@ static void a_message_holds_as_many_as_it_says(void **state)
 	}
 }
 
+/* It becomes a word of a command that people are told to type. */
+static void where_a_region_goes_on_is_one_word(void **state)
+{
+	static const char *const bad[] = { "nbd://a/'; reboot '", "nbd://a b/", "$(reboot)", "`x`", "a\nb", "a\tb", "\033[2J" };
+	struct migrate_message m = { .type = MIGRATE_COMMIT }, back;
+	char buf[MIGRATE_HEADER + MIGRATE_URI_MAX + 1];
+	uint32_t length;
+
+	(void)state;
+	strcpy(m.commit.uri, "nbds+unix:///x?socket=/run/a%20b,c_d-e~f.sock&g=[::1]");
+	assert_int_equal(migrate_encode(&m, buf), MIGRATE_HEADER + strlen(m.commit.uri));
+	assert_true(migrate_decode_header(buf, &back, &length));
+	assert_true(migrate_decode(buf + MIGRATE_HEADER, length, &back, NULL));
+	assert_string_equal(back.commit.uri, m.commit.uri);
+	assert_true(migrate_decode(buf + MIGRATE_HEADER, 0, &back, NULL));
+	assert_string_equal(back.commit.uri, "");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(migrate_decode(bad[i], (uint32_t)strlen(bad[i]), &back, NULL));
+	assert_false(migrate_decode("nbd://a/\0b", 10, &back, NULL));
+	memset(buf, 'a', sizeof(buf));
+	assert_true(migrate_decode(buf, MIGRATE_URI_MAX, &back, NULL));
+	assert_false(migrate_decode(buf, MIGRATE_URI_MAX + 1, &back, NULL));
+}
+
 static void what_is_no_message_is_none(void **state)
 {
 	char buf[MIGRATE_HEADER + 64];
@@ -204,6 +228,7 @@ int main(void)
 		cmocka_unit_test(what_is_beyond_is_refused),
 		cmocka_unit_test(lists_arrive),
 		cmocka_unit_test(a_message_holds_as_many_as_it_says),
+		cmocka_unit_test(where_a_region_goes_on_is_one_word),
 		cmocka_unit_test(what_is_no_message_is_none),
 	};
 

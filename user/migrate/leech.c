@@ -230,7 +230,8 @@ static int leech_make(struct leech *l, const char *uri, struct loop *loop, struc
 
 int leech_open(struct loop *loop, const struct leech_options *options, const char *uri,
 	       struct managed *managed, uint64_t before, const char *device,
-	       const struct leech_events *events, struct leech **out, struct error *error)
+	       const struct seed *onward, const struct leech_events *events, struct leech **out,
+	       struct error *error)
 {
 	struct leech *l = calloc(1, sizeof(*l));
 	int err;
@@ -242,6 +243,7 @@ int leech_open(struct loop *loop, const struct leech_options *options, const cha
 	l->managed = managed;
 	l->before = before;
 	l->device = device;
+	l->onward = onward;
 	l->events = *events;
 	l->interrupt = -1;
 	l->post.wake.fd = -1;

@@ -11,6 +11,7 @@
 #include "lib/loop.h"
 #include "migrate/leech_state.h"
 #include "migrate/note.h"
+#include "migrate/seed.h"
 #include "mount/managed.h"
 
 #define PROGRESS	(1000 * MS)		/* ns between signs of life */
@@ -144,10 +145,11 @@ int leech_take(struct leech *l, struct error *error)
 
 int leech_commit(struct leech *l, struct error *error)
 {
-	const struct migrate_message m = { .type = MIGRATE_COMMIT };
-	struct migrate_message answer;
+	struct migrate_message m = { .type = MIGRATE_COMMIT }, answer;
 	int err = 0;
 
+	if (l->onward && l->linked)
+		seed_uri(l->onward, l->link.stream.fd, m.commit.uri, sizeof(m.commit.uri));
 	if (l->released && !l->committed)
 		err = leech_ask(l, &m, &answer, MIGRATE_OK, error);
 	l->committed = l->released && !err;

@@ -25,6 +25,7 @@
 
 struct control;
 struct managed;
+struct seed;
 struct tls_credentials;
 
 enum leech_phase {
@@ -47,6 +48,7 @@ struct leech {
 	struct managed *managed;
 	uint64_t before;		/* generation with the helper before, or 0 */
 	const char *device;
+	const struct seed *onward;	/* what seeds it on, or NULL */
 	struct nbd_uri uri;
 	struct tls_credentials *credentials;
 	struct leech_events events;

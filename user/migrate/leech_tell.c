@@ -60,6 +60,8 @@ bool leech_tell(cJSON *object, struct leech *l)
 	       json_add_u64(one, "received", atomic_load(&l->link.received) +
 			    atomic_load(&l->managed->backend->received)) &&
 	       json_add_u64(one, "rtt_ns", l->rtt) && json_add_u64(one, "expected_ns", l->expected);
+	if (fine && (l->phase == LEECH_LOST || l->phase == LEECH_FAILED) && l->outcome.code)
+		fine = cJSON_AddStringToObject(one, "error", l->outcome.text);
 	if (fine && l->options->group)
 		fine = cJSON_AddStringToObject(one, "group", l->options->group);
 	if (fine && l->times.downtime)

@@ -37,6 +37,9 @@ static void encode_payload(const struct migrate_message *m, struct nbd_writer *t
 		nbd_put32(to, m->finalize.received);
 		nbd_put32(to, m->finalize.deadline);
 		break;
+	case MIGRATE_COMMIT:
+		nbd_put(to, m->commit.uri, strlen(m->commit.uri));
+		break;
 	case MIGRATE_PROGRESS:
 		nbd_put64(to, m->progress.local);
 		nbd_put32(to, m->progress.round);
@@ -141,6 +144,19 @@ static bool decode_error(struct nbd_reader *from, struct migrate_message *m)
 	return true;
 }
 
+/* It is shown to people, as a word of a command: nothing that a shell would take for anything else. */
+static bool decode_commit(struct nbd_reader *from, struct migrate_message *m)
+{
+	static const char fine[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:/?[]@=%&+,";
+	size_t length = from->left;
+
+	if (length > MIGRATE_URI_MAX)
+		return false;
+	memcpy(m->commit.uri, nbd_get(from, length), length);
+	m->commit.uri[length] = '\0';
+	return strspn(m->commit.uri, fine) == length;
+}
+
 bool migrate_decode(const char *payload, uint32_t length, struct migrate_message *m,
 		    struct r3map_extent *room)
 {
@@ -182,6 +198,7 @@ bool migrate_decode(const char *payload, uint32_t length, struct migrate_message
 		m->finalized.held = nbd_get64(&from);
 		break;
 	case MIGRATE_COMMIT:
+		return decode_commit(&from, m);
 	case MIGRATE_ABORT:
 	case MIGRATE_DONE:
 	case MIGRATE_OK:

@@ -23,6 +23,8 @@
 #define MIGRATE_BITMAP_HEAD	8u		/* bytes before its words */
 #define MIGRATE_TEXT_MAX	400u		/* bytes of an error's sentence */
 
+#define MIGRATE_URI_MAX		256u		/* bytes of where a region is found */
+
 #define MIGRATE_MORE		(1u << 0)	/* flag of EXTENTS: another one, or a BITMAP, follows */
 #define MIGRATE_REPLY		(1u << 15)	/* bit of a type */
 
@@ -72,6 +74,10 @@ struct migrate_finalized {
 	uint64_t held;		/* ns: since the last write was let in, when this was sent */
 };
 
+struct migrate_commit {
+	char uri[MIGRATE_URI_MAX + 1];	/* where others can follow the region from now on; "": nowhere */
+};
+
 struct migrate_progress {
 	uint64_t local;		/* bytes at the leecher */
 	uint32_t round;
@@ -86,6 +92,7 @@ struct migrate_message {
 		struct migrate_tracked tracked;
 		struct migrate_finalize finalize;
 		struct migrate_finalized finalized;
+		struct migrate_commit commit;
 		struct migrate_progress progress;
 		struct migrate_take take;
 		struct {

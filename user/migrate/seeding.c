@@ -64,11 +64,15 @@ static int seeding_okay(struct seeding *s, struct error *error)
 /* @session, NULL for one that is to be, comes too late. The lock is held. */
 static int seeding_late(struct sessions *sessions, struct session *session, struct error *error)
 {
+	const char *uri;
+
 	if (!session_is_late(sessions, session))
 		return 0;
 	if (session)
 		session_dismiss(sessions, session);
-	return error_set(error, -EREMOTE, "the region has gone to another leecher, and is in use there");
+	uri = session_final(sessions)->uri;
+	return error_set(error, -EREMOTE, "the region has gone to another leecher, and is in use there%s%s%s",
+			 *uri ? "; 'r3map leech " : "", uri, *uri ? "' follows it from there" : "");
 }
 
 /*
@@ -247,7 +251,8 @@ static int seeding_finalize(struct seeding *s, const struct migrate_finalize *fi
 	return err ? err : link_send_dirty(&s->link, &s->session->told, seeding_until(), error);
 }
 
-static int seeding_commit(struct seeding *s, struct error *error)
+static int seeding_commit(struct seeding *s, const struct migrate_commit *commit,
+			  struct error *error)
 {
 	struct sessions *sessions = &s->all->sessions;
 	int err = 0;
@@ -259,6 +264,7 @@ static int seeding_commit(struct seeding *s, struct error *error)
 		err = device_retire(s->control, sessions->index, sessions->generation, error);
 		pthread_mutex_lock(&sessions->lock);
 		s->session->committed = !err;
+		memcpy(s->session->uri, commit->uri, sizeof(commit->uri));
 		pthread_mutex_unlock(&sessions->lock);
 	}
 	pthread_mutex_unlock(&s->all->order);
@@ -354,7 +360,7 @@ static int seeding_answer(struct seeding *s, const struct migrate_message *m, st
 	case MIGRATE_FINALIZE:
 		return seeding_finalize(s, &m->finalize, error);
 	case MIGRATE_COMMIT:
-		return seeding_commit(s, error);
+		return seeding_commit(s, &m->commit, error);
 	case MIGRATE_ABORT:
 		return seeding_abort(s, error);
 	case MIGRATE_DONE:

@@ -42,6 +42,7 @@ struct session {
 	uint64_t rate;			/* bytes a second that its leecher would have written at most, while linked; 0: any */
 	bool final;
 	bool committed;
+	char uri[MIGRATE_URI_MAX + 1];	/* where its leecher lets others follow, once it is */
 	struct migrate_finalized times;
 	uint64_t held_since;		/* ns */
 	uint64_t local;			/* bytes at the leecher, as it says */

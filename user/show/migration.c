@@ -32,6 +32,8 @@ static void leech_print(const cJSON *migration)
 		if (!strcmp(phases[i].phase, phase))
 			words = phases[i].words;
 	printf("  migration    %s\n", words);
+	if (*helper_text(migration, "error"))
+		printf("  reason       %s\n", helper_text(migration, "error"));
 	if (*helper_text(migration, "group"))
 		printf("  group        %s\n", helper_text(migration, "group"));
 	if (stop) {
