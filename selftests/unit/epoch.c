@@ -175,7 +175,9 @@ static void a_message_holds_as_many_as_it_says(void **state)
 /* It becomes a word of a command that people are told to type. */
 static void where_a_region_goes_on_is_one_word(void **state)
 {
-	static const char *const bad[] = { "nbd://a/'; reboot '", "nbd://a b/", "$(reboot)", "`x`", "a\nb", "a\tb", "\033[2J" };
+	static const char *const bad[] = {
+		"nbd://a/'; reboot '", "nbd://a b/", "$(reboot)", "`x`", "a\nb", "a\tb", "\033[2J",
+	};
 	struct migrate_message m = { .type = MIGRATE_COMMIT }, back;
 	char buf[MIGRATE_HEADER + MIGRATE_URI_MAX + 1];
 	uint32_t length;

@@ -102,7 +102,9 @@ static int finalize_who(struct group *group, const struct finalize_options *opti
 			return EXIT_USAGE;
 	if (!options->group)
 		return 0;
-	return group_check(options->group, error) ? EXIT_USAGE : group_gather(group, options->group, error);
+	if (group_check(options->group, error))
+		return EXIT_USAGE;
+	return group_gather(group, options->group, error);
 }
 
 static int finalize_run(const void *settings, int argc, char **argv, struct error *error)

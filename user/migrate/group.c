@@ -66,7 +66,8 @@ static int device_belongs(const struct device *device, const char *name, struct 
 		return error_prefix(error, "/dev/%s may be of group '%s', take it over or remove it", disk, name);
 	migration = cJSON_GetObjectItemCaseSensitive(helper, "migration");
 	phase = helper_text(migration, "phase");
-	belongs = !strcmp(helper_text(migration, "group"), name) && strcmp(phase, "arriving") && strcmp(phase, "complete");
+	belongs = !strcmp(helper_text(migration, "group"), name) && strcmp(phase, "arriving") &&
+		  strcmp(phase, "complete");
 	cJSON_Delete(helper);
 	return belongs;
 }
@@ -162,7 +163,8 @@ static void group_undo(struct group *group, uint32_t timeout)
 		const struct member *m = &group->list[i];
 
 		if (!m->left_out && m->code && m->code != -EALREADY)
-			fprintf(stderr, "r3map: /dev/%s is not undone, look at it: %s\n", m->disk, m->error.text);
+			fprintf(stderr, "r3map: /dev/%s is not undone, look at it: %s\n", m->disk,
+				m->error.text);
 	}
 }
 

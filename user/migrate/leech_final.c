@@ -16,9 +16,9 @@
 #include "nl/device.h"
 #include "nl/epoch.h"
 
-#define LATE		(5000 * MS)		/* ns more than the deadline of a finalize */
-#define VERDICT		(40000 * MS)		/* ns that the others of a group are waited for */
-#define FIRST_WAIT	(10000 * MS)		/* ns that the first bio is waited for, to be told of */
+#define LATE		(5000 * MS)	/* ns more than the deadline of a finalize */
+#define VERDICT		(40000 * MS)	/* ns that the others of a group are waited for */
+#define FIRST_WAIT	(10000 * MS)	/* ns that the first bio is waited for, to be told of */
 
 /* The pull has come to rest: no chunk is claimed. */
 static int finalize_rest(struct leech *l, struct error *error)
