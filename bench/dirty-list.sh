@@ -7,18 +7,32 @@
 # dropping what it says and letting bios go. Scattered, in pieces of two grains; and in 41 pieces of 16 MiB.
 # "told" is the first two together: taking and sending.
 # What is written is discarded, so that it takes no memory: for the list that is the same. It is done while the application
-# would be stopped, by --suspend, so that no round takes it away; by programs that are in memory, since there is a
-# deadline, of a clock that jumps while the host's disk is read.
+# would be stopped, by --suspend, so that no round takes it away. There is a deadline, of a clock that jumps to it when
+# nothing is to be done but to wait for the host's disk: so the programs are in memory, and somebody always has to do.
 
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib/far.sh"
 
 SIZE=64G
+spinner=''
 
 shown_is()
 {
 	[ "$(far_r3map show -j "$1" | jq -r "$2")" = "$3" ]
+}
+
+# spins: somebody who always has to do, when nobody else has, until spins_end
+spins()
+{
+	chrt --idle 0 sh -c 'while :; do :; done' &
+	spinner=$!
+}
+
+spins_end()
+{
+	kill -KILL "$spinner"
+	wait "$spinner" 2>/dev/null || :
 }
 
 # local_run PROGRAM ARGUMENT...: one that is in memory
@@ -56,10 +70,12 @@ list()
 		>"$BENCH_TMP/leech" 2>&1 || bench_die "the leecher: $(tail -n 1 "$BENCH_TMP/leech")"
 	bench_wait "the leecher to follow" shown_is /dev/r3map1 .migration.phase following
 	exec 9</dev/r3map0
+	spins
 	far_r3map finalize /dev/r3map1 >"$BENCH_TMP/told" &
 	finalize=$!
 	bench_wait "the application to be stopped" test -e "$ROOT/stopped"
 	written "$case"
+	spins_end
 	echo go >"$ROOT/go"
 	wait $finalize || bench_die "it is not finalized"
 	shown=$(far_r3map show -j /dev/r3map1)
@@ -68,7 +84,7 @@ list()
 	done
 	bench_result r3map "$case told" ms "$rep" \
 		"$(jq '.migration.downtime | (.list_ns + .receive_ns) / 1e6' <<<"$shown")"
-	bench_say "$case $rep: $(cat "$BENCH_TMP/told")"
+	bench_say "$case $rep: $(jq -c .migration.downtime <<<"$shown")"
 	bench_wait "all of it" shown_is /dev/r3map1 .migration.phase complete
 	exec 9<&-
 	far_r3map umount /dev/r3map1 >/dev/null

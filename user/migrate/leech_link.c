@@ -107,15 +107,30 @@ bool leech_again(struct leech *l, int *err, struct error *error)
 	return !*err;
 }
 
+/* An answer has come to what was asked at @begun. */
+static void link_note_rtt(struct leech *l, uint64_t begun)
+{
+	uint64_t took = loop_now() - begun;
+
+	pthread_mutex_lock(&l->lock);
+	if (!l->rtt || took < l->rtt)
+		l->rtt = took;
+	pthread_mutex_unlock(&l->lock);
+}
+
 int leech_ask(struct leech *l, const struct migrate_message *question,
 		     struct migrate_message *answer, enum migrate_type type, struct error *error)
 {
+	uint64_t begun;
 	int err;
 
 	do {
+		begun = loop_now();
 		*answer = *question;
-		err = l->linked ? link_ask(&l->link, answer, type, loop_now() + ANSWER, error) : -EPIPE;
+		err = l->linked ? link_ask(&l->link, answer, type, begun + ANSWER, error) : -EPIPE;
 	} while (leech_again(l, &err, error));
+	if (!err)
+		link_note_rtt(l, begun);
 	return err;
 }
 
@@ -136,10 +151,7 @@ int leech_take(struct leech *l, struct error *error)
 	if (err)
 		return err;
 	l->received++;
-	pthread_mutex_lock(&l->lock);
-	if (!l->rtt || loop_now() - begun < l->rtt)
-		l->rtt = loop_now() - begun;
-	pthread_mutex_unlock(&l->lock);
+	link_note_rtt(l, begun);
 	return 0;
 }
 
