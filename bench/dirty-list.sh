@@ -76,7 +76,7 @@ list()
 	bench_wait "the application to be stopped" test -e "$ROOT/stopped"
 	written "$case"
 	spins_end
-	echo go >"$ROOT/go"
+	echo go >&8
 	wait $finalize || bench_die "it is not finalized"
 	shown=$(far_r3map show -j /dev/r3map1)
 	for part in list receive apply; do
@@ -95,6 +95,8 @@ far_begin r3map
 far_command r3map-managed
 for program in /bin/sh "$(command -v fio)" "$(command -v blkdiscard)"; do root_install "$program"; done
 mkfifo "$ROOT/go"
+# whose reader may have been given up, and is not to be waited for
+exec 8<>"$ROOT/go"
 mapfile -t cases < <(bench_cases scattered clustered)
 for case in "${cases[@]}"; do
 	for ((rep = 1; rep <= BENCH_REPS; rep++)); do list "$case" "$rep"; done
