@@ -67,7 +67,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		if (!migrate_decode_header((const char *)data, &m, &length))
 			return 0;
-		CLAIM(length <= MIGRATE_PAYLOAD_MAX);
+		CLAIM(length <= (m.type == MIGRATE_BITMAP ? MIGRATE_BITMAP_HEAD + MIGRATE_WORDS_MAX * 8 :
+							    MIGRATE_PAYLOAD_MAX));
 		data += MIGRATE_HEADER;
 		size -= MIGRATE_HEADER;
 		if (length > size)

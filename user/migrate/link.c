@@ -110,6 +110,8 @@ int link_receive(struct link *link, struct migrate_message *message, uint64_t de
 
 /* Does this host have words as the wire does, with the least significant byte first? */
 #define WORDS_FIT	(htole64(1) == 1)
+#define PIECE		4096u	/* words of which it is decided as a whole how they are told */
+#define BITMAP_MOST	(WORDS_FIT ? MIGRATE_WORDS_MAX : PIECE)
 
 /* From one to the other. */
 static void words_turn(uint64_t *words, size_t count)
@@ -175,21 +177,37 @@ static int send_runs(struct link *link, const struct dirty *dirty, size_t word, 
 	return code;
 }
 
+/* Of one piece from @word on. */
+static size_t words_piece(const struct dirty *dirty, size_t word)
+{
+	return dirty->words - word < PIECE ? dirty->words - word : PIECE;
+}
+
+/* Of all pieces from there on that are told as they are, up to one message; 0: the first is not. */
+static size_t words_dense(const struct dirty *dirty, size_t word)
+{
+	size_t at = word;
+
+	while (at < dirty->words && at - word + PIECE <= BITMAP_MOST &&
+	       dirty_dense(dirty, at, words_piece(dirty, at)))
+		at += words_piece(dirty, at);
+	return at - word;
+}
+
 int link_send_dirty(struct link *link, const struct dirty *dirty, uint64_t deadline,
 		    struct error *error)
 {
 	unsigned int count = 0;
 	int code = 0;
 
-	for (size_t word = 0; !code && word < dirty->words; word += MIGRATE_WORDS_MAX) {
-		size_t words = dirty->words - word;
-
-		if (words > MIGRATE_WORDS_MAX)
-			words = MIGRATE_WORDS_MAX;
-		if (dirty_dense(dirty, word, words))
+	for (size_t word = 0, words; !code && word < dirty->words; word += words) {
+		words = words_dense(dirty, word);
+		if (words) {
 			code = send_bitmap(link, dirty, word, words, deadline, error);
-		else
+		} else {
+			words = words_piece(dirty, word);
 			code = send_runs(link, dirty, word, words, &count, deadline, error);
+		}
 	}
 	return code ? code : send_extents(link, &count, false, deadline, error);
 }

@@ -92,14 +92,16 @@ size_t migrate_encode(const struct migrate_message *m, char *buf)
 bool migrate_decode_header(const char *header, struct migrate_message *m, uint32_t *length)
 {
 	struct nbd_reader from = { .at = header, .left = MIGRATE_HEADER };
-	uint32_t magic = nbd_get32(&from);
+	uint32_t magic = nbd_get32(&from), most = MIGRATE_PAYLOAD_MAX;
 	uint16_t flags;
 
 	m->type = nbd_get16(&from);
 	flags = nbd_get16(&from);
 	*length = nbd_get32(&from);
 	m->more = flags & MIGRATE_MORE;
-	return magic == MIGRATE_MAGIC && !(flags & ~MIGRATE_MORE) && *length <= MIGRATE_PAYLOAD_MAX &&
+	if (m->type == MIGRATE_BITMAP)
+		most = MIGRATE_BITMAP_HEAD + MIGRATE_WORDS_MAX * sizeof(uint64_t);
+	return magic == MIGRATE_MAGIC && !(flags & ~MIGRATE_MORE) && *length <= most &&
 	       (!m->more || m->type == MIGRATE_EXTENTS);
 }
 

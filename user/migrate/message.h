@@ -17,9 +17,9 @@
 #define MIGRATE_VERSION		2u		/* behind NBD_OPT_MIGRATE */
 #define MIGRATE_MAGIC		0x72336d67u	/* "r3mg" */
 #define MIGRATE_HEADER		12u		/* bytes */
-#define MIGRATE_PAYLOAD_MAX	65536u		/* bytes of what is behind a header */
+#define MIGRATE_PAYLOAD_MAX	65536u		/* bytes of what is behind a header, but for a BITMAP's */
 #define MIGRATE_EXTENTS_MAX	(MIGRATE_PAYLOAD_MAX / 16)	/* of one message */
-#define MIGRATE_WORDS_MAX	4096u				/* of one message, of a bitmap */
+#define MIGRATE_WORDS_MAX	65536u				/* of one message, of a bitmap */
 #define MIGRATE_BITMAP_HEAD	8u		/* bytes before its words */
 #define MIGRATE_TEXT_MAX	400u		/* bytes of an error's sentence */
 

@@ -150,7 +150,7 @@ static int seeding_take(struct seeding *s, const struct migrate_take *take, stru
 	if (s->session->final)
 		err = error_set(error, -EALREADY, "the region is this leecher's already");
 	else
-		err = session_take(s->session, take->received, error);
+		err = session_take(s->session, take->received, false, error);
 	if (!err && take->slow && !again && s->all->throttle) {
 		session_slow(s->session, before, s->all->throttle);
 		seeding_throttle(s->all, s->control);
@@ -189,7 +189,7 @@ static int seeding_rest(struct seeding *s, const struct migrate_finalize *finali
 	if (err)
 		goto resume;
 	pthread_mutex_lock(&sessions->lock);
-	err = session_take(session, finalize->received, error);
+	err = session_take(session, finalize->received, true, error);
 	if (!err) {
 		session->held_since = finalized.held_since;
 		session->times = (struct migrate_finalized) {

@@ -87,10 +87,11 @@ void sessions_init(struct sessions *sessions);
 void sessions_free(struct sessions *sessions);
 
 /*
- * Answers TAKE: what was written since the last one whose answer was @received, in @session->told. 0 or a
+ * Answers TAKE: what was written since the last one whose answer was @received, in @session->told. With @keep it is told
+ * by the next one as well: to clear it would take as long as to tell it, and is in vain if there is none. 0 or a
  * negative errno with a sentence.
  */
-int session_take(struct session *session, uint32_t received, struct error *error);
+int session_take(struct session *session, uint32_t received, bool keep, struct error *error);
 
 /*
  * Its leecher finds that rounds do not become shorter: half of what was written since the last list but one, or of
