@@ -77,7 +77,7 @@ static int seeding_late(struct sessions *sessions, struct session *session, stru
 
 /*
  * The rate of the device is what the leechers together ask for, but for the time in which it is finalized: with that the
- * module's ends. The lock is held.
+ * module's ends. It takes none either before all of that is undone, so this is to be called again. The lock is held.
  */
 static void seeding_throttle(struct seedings *all, struct control *control)
 {
@@ -88,9 +88,12 @@ static void seeding_throttle(struct seedings *all, struct control *control)
 	if (rate == all->rate)
 		return;
 	if (device_throttle(control, sessions->index, sessions->generation, rate, &error)) {
-		log_warn("how fast is written cannot be changed: %s", error.text);
+		if (rate != all->refused)
+			log_warn("how fast is written cannot be changed yet: %s", error.text);
+		all->refused = rate;
 		return;
 	}
+	all->refused = rate;
 	if (rate)
 		log_info("a leecher cannot follow: no more than %" PRIu64 " bytes a second are written from now on", rate);
 	else
@@ -151,10 +154,9 @@ static int seeding_take(struct seeding *s, const struct migrate_take *take, stru
 		err = error_set(error, -EALREADY, "the region is this leecher's already");
 	else
 		err = session_take(s->session, take->received, false, error);
-	if (!err && take->slow && !again && s->all->throttle) {
+	if (!err && take->slow && !again && s->all->throttle)
 		session_slow(s->session, before, s->all->throttle);
-		seeding_throttle(s->all, s->control);
-	}
+	seeding_throttle(s->all, s->control);
 	pthread_mutex_unlock(&s->all->sessions.lock);
 	/* Nobody else touches what was told while the connection lasts. */
 	return err ? err : link_send_dirty(&s->link, &s->session->told, seeding_until(), error);
