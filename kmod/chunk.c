@@ -484,19 +484,19 @@ int r3map_chunks_drop_bits(struct r3map_chunks *chunks, unsigned long first,
 	unsigned long *local = chunks->local + BIT_WORD(first);
 	const unsigned long *busy = chunks->busy + BIT_WORD(first);
 	const unsigned long *loose = chunks->claimed + BIT_WORD(first);
-	unsigned long i, claimed = 0;
+	unsigned long i;
 
 	spin_lock(&chunks->lock);
-	for (i = 0; i < words; i++)
-		claimed |= bits[i] & (busy[i] | loose[i]);
-	for (i = 0; !claimed && i < words; i++) {
-		if (!(local[i] & bits[i]))
+	for (i = 0; i < words; i++) {
+		if (!bits[i])
 			continue;
+		if (bits[i] & (busy[i] | loose[i]))
+			break;
 		chunks->nr_local -= hweight_long(local[i] & bits[i]);
 		local[i] &= ~bits[i];
 	}
 	spin_unlock(&chunks->lock);
-	if (!claimed)
+	if (i == words)
 		return 0;
 	NL_SET_ERR_MSG(extack, "some of what BITMAP says is claimed");
 	return -EBUSY;

@@ -172,7 +172,8 @@ int r3map_chunks_drop(struct r3map_chunks *chunks, const struct r3map_extent *ex
 		      struct netlink_ext_ack *extack);
 /*
  * The same of those whose bit is set in @words words of @bits, from @first, a multiple of 64, on.
- * A page at most: the lock is held meanwhile.
+ * A page at most: the lock is held meanwhile. -EBUSY: up to the first word with one that is
+ * claimed.
  */
 int r3map_chunks_drop_bits(struct r3map_chunks *chunks, unsigned long first,
 			   const unsigned long *bits, unsigned long words,

@@ -11,7 +11,7 @@
 
 #include "migrate/message.h"
 
-static union migrate_room room, again;
+static struct r3map_extent room[MIGRATE_EXTENTS_MAX], again[MIGRATE_EXTENTS_MAX];
 static char buf[MIGRATE_HEADER + MIGRATE_PAYLOAD_MAX];
 
 static bool extents_same(const struct migrate_message *a, const struct migrate_message *b)
@@ -33,8 +33,7 @@ static bool same(const struct migrate_message *a, const struct migrate_message *
 	case MIGRATE_EXTENTS:
 		return extents_same(a, b);
 	case MIGRATE_BITMAP:
-		return a->bitmap.offset == b->bitmap.offset && a->bitmap.count == b->bitmap.count &&
-		       !memcmp(a->bitmap.words, b->bitmap.words, a->bitmap.count * sizeof(uint64_t));
+		return a->bitmap.offset == b->bitmap.offset && a->bitmap.count == b->bitmap.count;
 	case MIGRATE_ERROR:
 		return a->error.code == b->error.code && !strcmp(a->error.text, b->error.text);
 	case MIGRATE_TRACK:
@@ -49,6 +48,8 @@ static bool same(const struct migrate_message *a, const struct migrate_message *
 		       a->finalize.deadline == b->finalize.deadline;
 	case MIGRATE_FINALIZED:
 		return !memcmp(&a->finalized, &b->finalized, sizeof(a->finalized));
+	case MIGRATE_COMMIT:
+		return !strcmp(a->commit.uri, b->commit.uri);
 	case MIGRATE_PROGRESS:
 		return a->progress.local == b->progress.local && a->progress.round == b->progress.round;
 	default:
@@ -66,7 +67,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		if (!migrate_decode_header((const char *)data, &m, &length))
 			return 0;
-		CLAIM(length <= MIGRATE_PAYLOAD_MAX);
+		CLAIM(length <= (m.type == MIGRATE_BITMAP ? MIGRATE_BITMAP_HEAD + MIGRATE_WORDS_MAX * 8 :
+							    MIGRATE_PAYLOAD_MAX));
 		data += MIGRATE_HEADER;
 		size -= MIGRATE_HEADER;
 		if (length > size)
@@ -74,13 +76,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		payload = bytes_copy(data, length);
 		data += length;
 		size -= length;
-		if (migrate_decode(payload, length, &m, &room)) {
+		if (migrate_decode(payload, length, &m, room)) {
 			CLAIM(*migrate_name(m.type));
 			CLAIM(m.type != MIGRATE_ERROR || (m.error.code < 0 && m.error.code >= -4095));
 			used = migrate_encode(&m, buf);
 			CLAIM(migrate_decode_header(buf, &back, &other));
+			if (m.type == MIGRATE_BITMAP)
+				used += m.bitmap.count * sizeof(uint64_t);
 			CLAIM(other == used - MIGRATE_HEADER);
-			CLAIM(migrate_decode(buf + MIGRATE_HEADER, other, &back, &again));
+			CLAIM(migrate_decode(buf + MIGRATE_HEADER, other, &back, again));
 			CLAIM(same(&m, &back));
 		}
 		free(payload);

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.12
+# kernels: 6.12 7.2:1
 #
 # This test will ask a seeder, as any NBD client may, what was written and not told to a leecher yet, and what it has:
 # the one changes with what is written and with what is told, the other is all of it.

@@ -27,17 +27,32 @@ def link(path, version=2, name=b""):
     return s, kind
 
 
-def ask(s, kind, payload=b""):
-    """The kind of the answer, and its payload."""
+def say(s, kind, payload=b""):
+    """A question, whose answer is not waited for."""
     s.sendall(struct.pack(">IHHI", MESSAGE, kind, 0, len(payload)) + payload)
+
+
+def hear(s):
+    """The kind of the answer, and its payload."""
     magic, kind, _, length = struct.unpack(">IHHI", get(s, 12))
     assert magic == MESSAGE
     return kind, get(s, length)
 
 
+def ask(s, kind, payload=b""):
+    """Both."""
+    say(s, kind, payload)
+    return hear(s)
+
+
 def take(s, received, slow):
     """Asks for what was written, and hears all of it."""
-    s.sendall(struct.pack(">IHHIII", MESSAGE, 2, 0, 8, received, slow))
+    say(s, 2, struct.pack(">II", received, slow))
+    hear_list(s)
+
+
+def hear_list(s):
+    """What was written, as far as an answer ends with it."""
     while True:
         magic, kind, flags, length = struct.unpack(">IHHI", get(s, 12))
         get(s, length)

@@ -61,25 +61,31 @@ wait_until 60 "the backend is served" test -S "$TEST_DIR/backend.sock"
 seed "nbd+unix:///?socket=$TEST_DIR/backend.sock&timeout=0" --index 1 --timeout 10m --unix "$TEST_DIR/second.sock"
 second="$URI&timeout=0"
 URI=$first
-leech --index 2
+leech --index 2 --group pair
 URI=$second
-leech --index 3 --deadline 10s
+leech --index 3 --deadline 10s --group pair
 writer direct /dev/r3map0 /dev/r3map2
 of_await /dev/r3map2 .migration.phase following
 of_await /dev/r3map3 .migration.phase following
 
 expect_fail r3map finalize r3map2 /dev/r3map2
 expect_fail r3map finalize /dev/r3map2 /dev/r3map0
+expect_fail r3map finalize --group pair /dev/r3map2
+expect_fail r3map finalize --group 'a pair'
+! r3map finalize --group other 2>"$TEST_DIR/told" || fail "a group without members was finalized"
+grep -q "no leecher of group 'other'" "$TEST_DIR/told" || { cat "$TEST_DIR/told"; fail "no reason is told"; }
 of_await /dev/r3map2 .migration.phase following
 
 late
 rests=$(rests)
-r3map finalize --deadline 30s /dev/r3map2 /dev/r3map3 >"$TEST_DIR/out" 2>"$TEST_DIR/told" &
+r3map finalize -j --deadline 30s --group pair >"$TEST_DIR/out" 2>"$TEST_DIR/told" &
 group=$!
 at_rest $((rests + 1))
 ! wait $group || fail "finalized, although a write was on its way"
 grep -q 'none is finalized, because of /dev/r3map3: .*did not come to rest in time' "$TEST_DIR/told" ||
 	{ cat "$TEST_DIR/told"; fail "no reason is told"; }
+[ "$(jq -r '.[] | [.device, .done, has("error")] | join(" ")' "$TEST_DIR/out" | sort)" = \
+	$'/dev/r3map2 false false\n/dev/r3map3 false true' ] || { cat "$TEST_DIR/out"; fail "it is not told who has refused"; }
 in_time
 nothing_happened
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.12
+# kernels: 6.12 7.2:1
 #
 # This test will follow a writer that is faster than the pull: slowed down by the seeder, it is caught up with, as far
 # as was asked for, and nothing of what it wrote is lost. One that may not be slowed down is left to the limit on rounds.

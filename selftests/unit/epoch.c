@@ -90,8 +90,8 @@ static void bitmaps_agree_with_a_map(void **state)
 
 static void what_is_beyond_is_refused(void **state)
 {
-	uint64_t words[2] = { ~0ull, ~0ull };
 	struct dirty dirty;
+	uint64_t *words;
 
 	(void)state;
 	assert_int_equal(dirty_init(&dirty, 100 * GRAIN, GRAIN), 0);
@@ -100,11 +100,15 @@ static void what_is_beyond_is_refused(void **state)
 	assert_false(dirty_set(&dirty, UINT64_MAX, 2));
 	assert_false(dirty_set(&dirty, 4096, UINT64_MAX));
 	assert_false(dirty_set(&dirty, 0, 0));
-	assert_false(dirty_set_words(&dirty, 1, words, 2));
-	assert_false(dirty_set_words(&dirty, UINT64_MAX, words, 2));
+	assert_null(dirty_words(&dirty, 1, 2));
+	assert_null(dirty_words(&dirty, UINT64_MAX, 2));
 	assert_int_equal(dirty_bytes(&dirty), 0);
 	/* Bits of the last word that no grain has do not count. */
-	assert_true(dirty_set_words(&dirty, 0, words, 2));
+	words = dirty_words(&dirty, 0, 2);
+	assert_ptr_equal(words, dirty.word);
+	words[0] = ~0ull;
+	words[1] = ~0ull;
+	dirty_cut(&dirty);
 	assert_int_equal(dirty_bytes(&dirty), 100 * GRAIN);
 	dirty_free(&dirty);
 }
@@ -147,7 +151,7 @@ static void a_message_holds_as_many_as_it_says(void **state)
 {
 	static char buf[MIGRATE_HEADER + MIGRATE_PAYLOAD_MAX];
 	static struct r3map_extent list[MIGRATE_EXTENTS_MAX];
-	static union migrate_room room;
+	static struct r3map_extent room[MIGRATE_EXTENTS_MAX];
 	struct migrate_message m = { .type = MIGRATE_EXTENTS, .more = true }, back = { 0 };
 	uint32_t length;
 
@@ -160,12 +164,38 @@ static void a_message_holds_as_many_as_it_says(void **state)
 	assert_true(migrate_decode_header(buf, &back, &length));
 	assert_int_equal(length, MIGRATE_PAYLOAD_MAX);
 	assert_true(back.more);
-	assert_true(migrate_decode(buf + MIGRATE_HEADER, length, &back, &room));
+	assert_true(migrate_decode(buf + MIGRATE_HEADER, length, &back, room));
 	assert_int_equal(back.extents.count, MIGRATE_EXTENTS_MAX);
 	for (unsigned int i = 0; i < MIGRATE_EXTENTS_MAX; i++) {
-		assert_int_equal(room.extents[i].offset, list[i].offset);
-		assert_int_equal(room.extents[i].length, list[i].length);
+		assert_int_equal(room[i].offset, list[i].offset);
+		assert_int_equal(room[i].length, list[i].length);
 	}
+}
+
+/* It becomes a word of a command that people are told to type. */
+static void where_a_region_goes_on_is_one_word(void **state)
+{
+	static const char *const bad[] = {
+		"nbd://a/'; reboot '", "nbd://a b/", "$(reboot)", "`x`", "a\nb", "a\tb", "\033[2J",
+	};
+	struct migrate_message m = { .type = MIGRATE_COMMIT }, back;
+	char buf[MIGRATE_HEADER + MIGRATE_URI_MAX + 1];
+	uint32_t length;
+
+	(void)state;
+	strcpy(m.commit.uri, "nbds+unix:///x?socket=/run/a%20b,c_d-e~f.sock&g=[::1]");
+	assert_int_equal(migrate_encode(&m, buf), MIGRATE_HEADER + strlen(m.commit.uri));
+	assert_true(migrate_decode_header(buf, &back, &length));
+	assert_true(migrate_decode(buf + MIGRATE_HEADER, length, &back, NULL));
+	assert_string_equal(back.commit.uri, m.commit.uri);
+	assert_true(migrate_decode(buf + MIGRATE_HEADER, 0, &back, NULL));
+	assert_string_equal(back.commit.uri, "");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(migrate_decode(bad[i], (uint32_t)strlen(bad[i]), &back, NULL));
+	assert_false(migrate_decode("nbd://a/\0b", 10, &back, NULL));
+	memset(buf, 'a', sizeof(buf));
+	assert_true(migrate_decode(buf, MIGRATE_URI_MAX, &back, NULL));
+	assert_false(migrate_decode(buf, MIGRATE_URI_MAX + 1, &back, NULL));
 }
 
 static void what_is_no_message_is_none(void **state)
@@ -200,6 +230,7 @@ int main(void)
 		cmocka_unit_test(what_is_beyond_is_refused),
 		cmocka_unit_test(lists_arrive),
 		cmocka_unit_test(a_message_holds_as_many_as_it_says),
+		cmocka_unit_test(where_a_region_goes_on_is_one_word),
 		cmocka_unit_test(what_is_no_message_is_none),
 	};
 

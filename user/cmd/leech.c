@@ -10,6 +10,7 @@
 
 #include "cmd/cmd.h"
 #include "lib/error.h"
+#include "migrate/group.h"
 #include "migrate/leech.h"
 #include "migrate/seed.h"
 #include "mount/mount.h"
@@ -46,6 +47,8 @@ static const struct opt leech_opts[] = {
 	  .help = "finalize by itself after so many rounds" },
 	{ OPT_FLAG, "push-all-first", 0, L(leech.push_all_first),
 	  .help = "let nobody in before everything is here: the stop is longer, and losing the seeder then is no loss" },
+	{ OPT_STRING, "group", 0, L(leech.group), .value = "NAME",
+	  .help = "one of those that r3map finalize --group NAME finalizes as one" },
 	{ OPT_TIME, "deadline", 0, L(leech.deadline), .value = "TIME", .min = 10, .max = 60000,
 	  .help = "writes at the seeder have to come to rest in this time, or go on (default: 10s)" },
 	{ OPT_STRING, "resume", 0, L(leech.stop.resume), .value = "CMD",
@@ -162,6 +165,8 @@ static int leech_run(const void *settings, int argc, char **argv, struct error *
 	if (mount_options_check(&s.mount, error))
 		return EXIT_USAGE;
 	if (stop_check(&s.leech.stop, error))
+		return EXIT_USAGE;
+	if (s.leech.group && group_check(s.leech.group, error))
 		return EXIT_USAGE;
 	if (leech_seeds(&s.seed)) {
 		s.seed.stop = s.leech.stop;

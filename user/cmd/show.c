@@ -19,11 +19,10 @@
 #include "nl/control.h"
 #include "nl/device.h"
 #include "nl/latency.h"
+#include "show/helper.h"
 #include "show/latency.h"
 #include "show/migration.h"
 #include "show/picture.h"
-
-#define SHOW_TIMEOUT	10000	/* ms for a helper that is to tell about itself */
 
 struct show_options {
 	bool json;
@@ -153,27 +152,7 @@ static const char *show_part(uint64_t part, uint64_t all, char text[32])
 
 /* --- what a helper tells ------------------------------------------------------------------ */
 
-/* All that it tells; NULL: with a sentence. */
-static cJSON *helper_ask(const char *disk, struct error *error)
-{
-	cJSON *object;
-	char *answer;
-
-	if (door_ask_disk(disk, DOOR_SHOW, NULL, SHOW_TIMEOUT, &answer, error))
-		return NULL;
-	object = cJSON_Parse(answer);
-	free(answer);
-	if (!cJSON_IsObject(object)) {
-		error_set(error, -EBADMSG,
-			  "what the helper of /dev/%s tells makes no sense: is it of another version?",
-			  disk);
-		cJSON_Delete(object);
-		return NULL;
-	}
-	return object;
-}
-
-/* The same of a device that the module knows; NULL if there is nothing to be had, as of a direct mount. */
+/* All that it tells of a device that the module knows; NULL if there is nothing to be had, as of a direct mount. */
 static cJSON *helper_of(const struct device *d)
 {
 	char disk[16];
@@ -182,23 +161,6 @@ static cJSON *helper_of(const struct device *d)
 		return NULL;
 	snprintf(disk, sizeof(disk), "r3map%" PRIu32, d->index);
 	return helper_ask(disk, &(struct error){ 0 });
-}
-
-/* A number that it tells; 0 if it does not. */
-static uint64_t helper_number(const cJSON *helper, const char *name)
-{
-	const cJSON *item = cJSON_GetObjectItemCaseSensitive(helper, name);
-
-	return cJSON_IsNumber(item) && item->valuedouble > 0 && item->valuedouble < 0x1p63 ?
-		       (uint64_t)item->valuedouble : 0;
-}
-
-static const char *helper_text(const cJSON *helper, const char *name)
-{
-	const char *text =
-		cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(helper, name));
-
-	return text ? text : "";
 }
 
 /* --- in words ----------------------------------------------------------------------------- */

@@ -104,7 +104,7 @@ static int dirty_see(struct contexts *contexts, uint64_t offset, uint32_t length
 		epoch.control = contexts->control;
 		err = epoch_peek(&epoch, first, s->fresh.word + first, count, error);
 		if (!err)
-			dirty_set_words(seen, first, s->fresh.word + first, count);
+			dirty_merge_words(seen, &s->fresh, first, count);
 	}
 	/* Nobody watches. */
 	if (none && seen->word)

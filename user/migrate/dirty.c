@@ -40,8 +40,7 @@ void dirty_clear(struct dirty *dirty)
 	memset(dirty->word, 0, dirty->words * sizeof(*dirty->word));
 }
 
-/* Of the last word, those that are within the region. */
-static void dirty_cut(struct dirty *dirty)
+void dirty_cut(struct dirty *dirty)
 {
 	unsigned int rest = (unsigned int)(dirty_grains(dirty) % BITS);
 
@@ -57,7 +56,12 @@ void dirty_fill(struct dirty *dirty)
 
 void dirty_merge(struct dirty *dirty, const struct dirty *more)
 {
-	for (size_t i = 0; i < dirty->words; i++)
+	dirty_merge_words(dirty, more, 0, dirty->words);
+}
+
+void dirty_merge_words(struct dirty *dirty, const struct dirty *more, size_t first, size_t count)
+{
+	for (size_t i = first; i < first + count; i++)
 		dirty->word[i] |= more->word[i];
 }
 
@@ -84,29 +88,33 @@ bool dirty_set(struct dirty *dirty, uint64_t offset, uint64_t length)
 	return true;
 }
 
-bool dirty_set_words(struct dirty *dirty, uint64_t first, const uint64_t *words, size_t count)
+uint64_t *dirty_words(struct dirty *dirty, uint64_t first, size_t count)
 {
 	if (first > dirty->words || count > dirty->words - first)
-		return false;
-	for (size_t i = 0; i < count; i++)
-		dirty->word[first + i] |= words[i];
-	dirty_cut(dirty);
-	return true;
+		return NULL;
+	return dirty->word + first;
+}
+
+/* Is any bit set in these eight words, or, with @flip, clear? */
+static bool eight_any(const uint64_t *word, uint64_t flip)
+{
+	return ((word[0] ^ flip) | (word[1] ^ flip) | (word[2] ^ flip) | (word[3] ^ flip) |
+		(word[4] ^ flip) | (word[5] ^ flip) | (word[6] ^ flip) | (word[7] ^ flip)) != 0;
 }
 
 /*
  * A run takes 16 bytes and some 20 instructions, eight words 64 bytes and about as many: they are looked at
- * together, and half of these eights is where it turns.
+ * together, and half of these eights is where it turns. One in four of them is looked at: it is a guess what is
+ * faster, and to look at all of them would take as long as to send them.
  */
 bool dirty_dense(const struct dirty *dirty, uint64_t first, size_t count)
 {
 	const uint64_t *word = dirty->word + first;
-	size_t dense = 0, i;
+	size_t dense = 0;
 
-	for (i = 0; i + 8 <= count; i += 8)
-		dense += (word[i] | word[i + 1] | word[i + 2] | word[i + 3] | word[i + 4] |
-			  word[i + 5] | word[i + 6] | word[i + 7]) != 0;
-	return dense > count / 16;
+	for (size_t i = 0; i + 8 <= count && dense <= count / 64; i += 32)
+		dense += eight_any(word + i, 0);
+	return dense > count / 64;
 }
 
 uint64_t dirty_bytes(const struct dirty *dirty)
@@ -134,6 +142,8 @@ static uint64_t dirty_find(const struct dirty *dirty, uint64_t at, uint64_t end,
 			return at < end ? at : end;
 		}
 		at = (at / BITS + 1) * BITS;
+		while (at + 8 * BITS <= end && !eight_any(dirty->word + at / BITS, flip))
+			at += 8 * BITS;
 	}
 	return end;
 }

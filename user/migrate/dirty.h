@@ -28,10 +28,17 @@ void dirty_clear(struct dirty *dirty);
 void dirty_fill(struct dirty *dirty);
 /* @more, of the same size and grain, as well. */
 void dirty_merge(struct dirty *dirty, const struct dirty *more);
+/* The same of @count words from word @first on, which are within. */
+void dirty_merge_words(struct dirty *dirty, const struct dirty *more, size_t first, size_t count);
 /* These bytes, as whole grains. False: they are not within the region. */
 bool dirty_set(struct dirty *dirty, uint64_t offset, uint64_t length);
-/* What is set in @count words, from word @first on. False: the same. */
-bool dirty_set_words(struct dirty *dirty, uint64_t first, const uint64_t *words, size_t count);
+/*
+ * @count words from word @first on, for who writes them himself, and says dirty_cut() then. NULL: they are not within
+ * the region.
+ */
+uint64_t *dirty_words(struct dirty *dirty, uint64_t first, size_t count);
+/* Bits beyond the region are clear again. */
+void dirty_cut(struct dirty *dirty);
 /* Is so much of these words dirty that they are told faster as they are than run by run? */
 bool dirty_dense(const struct dirty *dirty, uint64_t first, size_t count);
 /* Bytes that are dirty. */

@@ -25,6 +25,7 @@ struct error;
 struct leech;
 struct loop;
 struct managed;
+struct seed;
 
 struct leech_options {
 	bool finalize;			/* by itself, once all has come */
@@ -32,6 +33,7 @@ struct leech_options {
 	uint32_t max_downtime;		/* ms: by itself, once the stop would be no longer; 0: no */
 	uint64_t max_dirty;		/* bytes: by itself, once no more was written in a round; 0: no */
 	uint32_t rounds;		/* by itself, after so many; 0: no */
+	const char *group;		/* those of this name can be finalized as one; NULL: none */
 	uint32_t deadline;		/* ms that the seeder may take to bring writes to rest */
 	struct stop_options stop;	/* resume alone */
 };
@@ -59,12 +61,13 @@ struct leech_events {
 
 /*
  * Begins. @uri: the seeder's; @managed: of the mount, started; @before: the generation of its device with the helper before
- * this one, or 0; @device: its path. All is borrowed. 0 or a
- * negative errno with a sentence.
+ * this one, or 0; @device: its path; @onward: what seeds it on, or NULL. All is borrowed. 0 or a negative errno with a
+ * sentence.
  */
 int leech_open(struct loop *loop, const struct leech_options *options, const char *uri,
 	       struct managed *managed, uint64_t before, const char *device,
-	       const struct leech_events *events, struct leech **leech, struct error *error);
+	       const struct seed *onward, const struct leech_events *events, struct leech **leech,
+	       struct error *error);
 /*
  * To be finalized now, or, if it is prepared, to the end. 0, or a negative errno with a sentence: it cannot
  * be any more.

@@ -24,7 +24,7 @@ struct link {
 	bool lost;			/* it is good for nothing any more */
 	_Atomic uint64_t sent, received;	/* bytes of messages; any thread may read them */
 	char buf[MIGRATE_HEADER + MIGRATE_PAYLOAD_MAX];
-	union migrate_room lists;	/* of the last message */
+	struct r3map_extent extents[MIGRATE_EXTENTS_MAX];	/* of the last message */
 };
 
 /* All of these: 0 or a negative errno with a sentence. @deadline: ns, CLOCK_MONOTONIC. */
@@ -40,14 +40,14 @@ void link_close(struct link *link);
 
 int link_send(struct link *link, const struct migrate_message *message, uint64_t deadline,
 	      struct error *error);
-/* What is in *@message lives until the next call. */
+/* What is in *@message lives until the next call. The words of a BITMAP are still to come. */
 int link_receive(struct link *link, struct migrate_message *message, uint64_t deadline,
 		 struct error *error);
 
 /* What is dirty, as many EXTENTS and BITMAPs as it takes. */
 int link_send_dirty(struct link *link, const struct dirty *dirty, uint64_t deadline,
 		    struct error *error);
-/* The same, added to @dirty, of the grain that TRACKED has told. */
+/* The same into @dirty, of the grain that TRACKED has told, in which nothing is dirty. */
 int link_receive_dirty(struct link *link, struct dirty *dirty, uint64_t deadline,
 		       struct error *error);
 

@@ -2,7 +2,6 @@
 /*
  * Control messages on the wire. See message.h.
  */
-#include <endian.h>
 #include <errno.h>
 #include <linux/r3map.h>
 #include <string.h>
@@ -23,18 +22,6 @@ static void encode_extents(const struct migrate_message *m, struct nbd_writer *t
 	}
 }
 
-static void encode_bitmap(const struct migrate_message *m, struct nbd_writer *to)
-{
-	nbd_put64(to, m->bitmap.offset);
-	if (htole64(1) == 1)
-		return nbd_put(to, m->bitmap.words, m->bitmap.count * sizeof(uint64_t));
-	for (unsigned int i = 0; i < m->bitmap.count; i++) {
-		uint64_t word = htole64(m->bitmap.words[i]);
-
-		nbd_put(to, &word, sizeof(word));
-	}
-}
-
 static void encode_payload(const struct migrate_message *m, struct nbd_writer *to)
 {
 	switch (m->type) {
@@ -49,6 +36,9 @@ static void encode_payload(const struct migrate_message *m, struct nbd_writer *t
 	case MIGRATE_FINALIZE:
 		nbd_put32(to, m->finalize.received);
 		nbd_put32(to, m->finalize.deadline);
+		break;
+	case MIGRATE_COMMIT:
+		nbd_put(to, m->commit.uri, strlen(m->commit.uri));
 		break;
 	case MIGRATE_PROGRESS:
 		nbd_put64(to, m->progress.local);
@@ -68,7 +58,7 @@ static void encode_payload(const struct migrate_message *m, struct nbd_writer *t
 		encode_extents(m, to);
 		break;
 	case MIGRATE_BITMAP:
-		encode_bitmap(m, to);
+		nbd_put64(to, m->bitmap.offset);
 		break;
 	case MIGRATE_FINALIZED:
 		nbd_put64(to, m->finalized.suspend);
@@ -84,7 +74,7 @@ static void encode_payload(const struct migrate_message *m, struct nbd_writer *t
 size_t migrate_encode(const struct migrate_message *m, char *buf)
 {
 	struct nbd_writer to = { .buf = buf, .room = MIGRATE_HEADER + MIGRATE_PAYLOAD_MAX };
-	size_t end;
+	size_t end, words = m->type == MIGRATE_BITMAP ? m->bitmap.count * sizeof(uint64_t) : 0;
 
 	nbd_put32(&to, MIGRATE_MAGIC);
 	nbd_put16(&to, (uint16_t)m->type);
@@ -93,7 +83,7 @@ size_t migrate_encode(const struct migrate_message *m, char *buf)
 	encode_payload(m, &to);
 	end = to.used;
 	to.used = MIGRATE_HEADER - sizeof(uint32_t);
-	nbd_put32(&to, (uint32_t)(end - MIGRATE_HEADER));
+	nbd_put32(&to, (uint32_t)(end - MIGRATE_HEADER + words));
 	return end;
 }
 
@@ -102,14 +92,16 @@ size_t migrate_encode(const struct migrate_message *m, char *buf)
 bool migrate_decode_header(const char *header, struct migrate_message *m, uint32_t *length)
 {
 	struct nbd_reader from = { .at = header, .left = MIGRATE_HEADER };
-	uint32_t magic = nbd_get32(&from);
+	uint32_t magic = nbd_get32(&from), most = MIGRATE_PAYLOAD_MAX;
 	uint16_t flags;
 
 	m->type = nbd_get16(&from);
 	flags = nbd_get16(&from);
 	*length = nbd_get32(&from);
 	m->more = flags & MIGRATE_MORE;
-	return magic == MIGRATE_MAGIC && !(flags & ~MIGRATE_MORE) && *length <= MIGRATE_PAYLOAD_MAX &&
+	if (m->type == MIGRATE_BITMAP)
+		most = MIGRATE_BITMAP_HEAD + MIGRATE_WORDS_MAX * sizeof(uint64_t);
+	return magic == MIGRATE_MAGIC && !(flags & ~MIGRATE_MORE) && *length <= most &&
 	       (!m->more || m->type == MIGRATE_EXTENTS);
 }
 
@@ -132,21 +124,12 @@ static bool decode_extents(struct nbd_reader *from, struct migrate_message *m,
 	return true;
 }
 
-static bool decode_bitmap(struct nbd_reader *from, struct migrate_message *m, uint64_t *room)
+static bool decode_bitmap(struct nbd_reader *from, struct migrate_message *m)
 {
-	uint64_t offset = nbd_get64(from);
-	size_t bytes = from->left;
-	unsigned int count = (unsigned int)(bytes / sizeof(*room));
-
-	if (from->failed || !count || bytes % sizeof(*room) || count > MIGRATE_WORDS_MAX)
-		return false;
-	memcpy(room, nbd_get(from, bytes), bytes);
-	for (unsigned int i = 0; htole64(1) != 1 && i < count; i++)
-		room[i] = le64toh(room[i]);
-	m->bitmap.offset = offset;
-	m->bitmap.words = room;
-	m->bitmap.count = count;
-	return true;
+	m->bitmap.offset = nbd_get64(from);
+	m->bitmap.count = (unsigned int)(from->left / sizeof(uint64_t));
+	return !from->failed && m->bitmap.count && m->bitmap.count <= MIGRATE_WORDS_MAX &&
+	       !(from->left % sizeof(uint64_t));
 }
 
 static bool decode_error(struct nbd_reader *from, struct migrate_message *m)
@@ -163,8 +146,21 @@ static bool decode_error(struct nbd_reader *from, struct migrate_message *m)
 	return true;
 }
 
+/* It is shown to people, as a word of a command: nothing that a shell would take for anything else. */
+static bool decode_commit(struct nbd_reader *from, struct migrate_message *m)
+{
+	static const char fine[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:/?[]@=%&+,";
+	size_t length = from->left;
+
+	if (length > MIGRATE_URI_MAX)
+		return false;
+	memcpy(m->commit.uri, nbd_get(from, length), length);
+	m->commit.uri[length] = '\0';
+	return strspn(m->commit.uri, fine) == length;
+}
+
 bool migrate_decode(const char *payload, uint32_t length, struct migrate_message *m,
-		    union migrate_room *room)
+		    struct r3map_extent *room)
 {
 	struct nbd_reader from = { .at = payload, .left = length };
 
@@ -194,9 +190,9 @@ bool migrate_decode(const char *payload, uint32_t length, struct migrate_message
 		m->tracked.final = nbd_get32(&from);
 		break;
 	case MIGRATE_EXTENTS:
-		return decode_extents(&from, m, room->extents);
+		return decode_extents(&from, m, room);
 	case MIGRATE_BITMAP:
-		return decode_bitmap(&from, m, room->words);
+		return decode_bitmap(&from, m);
 	case MIGRATE_FINALIZED:
 		m->finalized.suspend = nbd_get64(&from);
 		m->finalized.freeze = nbd_get64(&from);
@@ -204,6 +200,7 @@ bool migrate_decode(const char *payload, uint32_t length, struct migrate_message
 		m->finalized.held = nbd_get64(&from);
 		break;
 	case MIGRATE_COMMIT:
+		return decode_commit(&from, m);
 	case MIGRATE_ABORT:
 	case MIGRATE_DONE:
 	case MIGRATE_OK:

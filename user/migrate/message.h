@@ -17,10 +17,13 @@
 #define MIGRATE_VERSION		2u		/* behind NBD_OPT_MIGRATE */
 #define MIGRATE_MAGIC		0x72336d67u	/* "r3mg" */
 #define MIGRATE_HEADER		12u		/* bytes */
-#define MIGRATE_PAYLOAD_MAX	65536u		/* bytes of what is behind a header */
+#define MIGRATE_PAYLOAD_MAX	65536u		/* bytes of what is behind a header, but for a BITMAP's */
 #define MIGRATE_EXTENTS_MAX	(MIGRATE_PAYLOAD_MAX / 16)	/* of one message */
-#define MIGRATE_WORDS_MAX	4096u				/* of one message, of a bitmap */
+#define MIGRATE_WORDS_MAX	65536u				/* of one message, of a bitmap */
+#define MIGRATE_BITMAP_HEAD	8u		/* bytes before its words */
 #define MIGRATE_TEXT_MAX	400u		/* bytes of an error's sentence */
+
+#define MIGRATE_URI_MAX		256u		/* bytes of where a region is found */
 
 #define MIGRATE_MORE		(1u << 0)	/* flag of EXTENTS: another one, or a BITMAP, follows */
 #define MIGRATE_REPLY		(1u << 15)	/* bit of a type */
@@ -71,6 +74,10 @@ struct migrate_finalized {
 	uint64_t held;		/* ns: since the last write was let in, when this was sent */
 };
 
+struct migrate_commit {
+	char uri[MIGRATE_URI_MAX + 1];	/* where others can follow the region from now on; "": nowhere */
+};
+
 struct migrate_progress {
 	uint64_t local;		/* bytes at the leecher */
 	uint32_t round;
@@ -85,6 +92,7 @@ struct migrate_message {
 		struct migrate_tracked tracked;
 		struct migrate_finalize finalize;
 		struct migrate_finalized finalized;
+		struct migrate_commit commit;
 		struct migrate_progress progress;
 		struct migrate_take take;
 		struct {
@@ -97,19 +105,15 @@ struct migrate_message {
 		} extents;
 		struct {
 			uint64_t offset;	/* bytes */
-			const uint64_t *words;	/* borrowed; decoded: the caller's */
-			unsigned int count;
+			unsigned int count;	/* of words, which come behind */
 		} bitmap;
 	};
 };
 
-/* Place for what a message lists. */
-union migrate_room {
-	struct r3map_extent extents[MIGRATE_EXTENTS_MAX];
-	uint64_t words[MIGRATE_WORDS_MAX];
-};
-
-/* Writes @message to @buf, of MIGRATE_HEADER + MIGRATE_PAYLOAD_MAX bytes. Returns its bytes. */
+/*
+ * Writes @message to @buf, of MIGRATE_HEADER + MIGRATE_PAYLOAD_MAX bytes. Returns its bytes; those of a BITMAP
+ * without its words.
+ */
 size_t migrate_encode(const struct migrate_message *message, char *buf);
 
 /*
@@ -118,11 +122,11 @@ size_t migrate_encode(const struct migrate_message *message, char *buf);
  */
 bool migrate_decode_header(const char *header, struct migrate_message *message, uint32_t *length);
 /*
- * What is behind the header. Lists go to @room. False: it makes no sense;
- * texts are cleaned, everything else is as the peer says.
+ * What is behind the header; of a BITMAP the first MIGRATE_BITMAP_HEAD bytes are looked at. Extents go to @room, of
+ * MIGRATE_EXTENTS_MAX. False: it makes no sense; texts are cleaned, everything else is as the peer says.
  */
 bool migrate_decode(const char *payload, uint32_t length, struct migrate_message *message,
-		    union migrate_room *room);
+		    struct r3map_extent *room);
 
 /* For messages to people: "FINALIZE". */
 const char *migrate_name(enum migrate_type type);

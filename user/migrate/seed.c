@@ -167,7 +167,7 @@ char *seed_uris(const struct seed *seed)
 	if (!out)
 		return NULL;
 	for (unsigned int i = 0; i < seed->listeners.count; i++) {
-		char *uri = listen_uri(&seed->listeners.list[i], tls, "");
+		char *uri = listen_uri(&seed->listeners.list[i], tls, "", -1);
 
 		fprintf(out, "%s\n", uri ? uri : "");
 		free(uri);
@@ -177,6 +177,18 @@ char *seed_uris(const struct seed *seed)
 		return NULL;
 	}
 	return text;
+}
+
+void seed_uri(const struct seed *seed, int fd, char *text, size_t size)
+{
+	char *uri = NULL;
+
+	if (seed->listeners.count)
+		uri = listen_uri(&seed->listeners.list[0], seed->server.tls == TLS_REQUIRE, "", fd);
+	*text = '\0';
+	if (uri && strlen(uri) < size)
+		strcpy(text, uri);
+	free(uri);
 }
 
 static const char *session_state(const struct session *s)

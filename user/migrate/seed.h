@@ -10,6 +10,7 @@
 #define R3MAP_MIGRATE_SEED_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "migrate/stop.h"
@@ -45,6 +46,11 @@ int seed_open(struct loop *loop, const struct seed_options *options, struct back
 int seed_begin(struct seed *seed, struct error *error);
 /* Its URIs, a line each; to be freed. NULL: out of memory. */
 char *seed_uris(const struct seed *seed);
+/*
+ * The first of them, for who is at the other end of socket @fd: with the address of this end, if it listens on every
+ * one. "": it has none, or it is longer than @size.
+ */
+void seed_uri(const struct seed *seed, int fd, char *text, size_t size);
 /* Adds what there is to tell, once it lets leechers in, to @object. False: out of memory. */
 bool seed_tell(struct cJSON *object, struct seed *seed);
 /*

@@ -64,30 +64,50 @@ static int seeding_okay(struct seeding *s, struct error *error)
 /* @session, NULL for one that is to be, comes too late. The lock is held. */
 static int seeding_late(struct sessions *sessions, struct session *session, struct error *error)
 {
+	const char *uri;
+
 	if (!session_is_late(sessions, session))
 		return 0;
 	if (session)
 		session_dismiss(sessions, session);
-	return error_set(error, -EREMOTE, "the region has gone to another leecher, and is in use there");
+	uri = session_final(sessions)->uri;
+	return error_set(error, -EREMOTE, "the region has gone to another leecher, and is in use there%s%s%s",
+			 *uri ? "; 'r3map leech " : "", uri, *uri ? "' follows it from there" : "");
 }
 
-/* The rate of the device is what the leechers together ask for. The lock is held. */
-static void seeding_throttle(struct seeding *s)
+/*
+ * The rate of the device is what the leechers together ask for, but for the time in which it is finalized: with that the
+ * module's ends. It takes none either before all of that is undone, so this is to be called again. The lock is held.
+ */
+static void seeding_throttle(struct seedings *all, struct control *control)
 {
-	struct sessions *sessions = &s->all->sessions;
-	uint64_t rate = sessions_rate(sessions);
+	struct sessions *sessions = &all->sessions;
+	uint64_t rate = all->resting ? 0 : sessions_rate(sessions);
 	struct error error = { 0 };
 
-	if (rate == s->all->rate)
+	if (rate == all->rate)
 		return;
-	if (device_throttle(s->control, sessions->index, sessions->generation, rate, &error))
-		log_warn("writers are not slowed down: %s", error.text);
-	else if (rate)
-		log_info("%s cannot follow: no more than %" PRIu64 " bytes a second are written from now on",
-			 s->address, rate);
+	if (device_throttle(control, sessions->index, sessions->generation, rate, &error)) {
+		if (rate != all->refused)
+			log_warn("how fast is written cannot be changed yet: %s", error.text);
+		all->refused = rate;
+		return;
+	}
+	all->refused = rate;
+	if (rate)
+		log_info("a leecher cannot follow: no more than %" PRIu64 " bytes a second are written from now on", rate);
 	else
 		log_info("writers are not slowed down any more");
-	s->all->rate = rate;
+	all->rate = rate;
+}
+
+/* A finalize begins, or is undone. */
+static void seeding_set_resting(struct seedings *all, struct control *control, bool resting)
+{
+	pthread_mutex_lock(&all->sessions.lock);
+	all->resting = resting;
+	seeding_throttle(all, control);
+	pthread_mutex_unlock(&all->sessions.lock);
 }
 
 static int seeding_track(struct seeding *s, const struct migrate_track *track, struct error *error)
@@ -113,7 +133,7 @@ static int seeding_track(struct seeding *s, const struct migrate_track *track, s
 			.grain = s->session->epoch.grain,
 			.final = s->session->final,
 		};
-		seeding_throttle(s);
+		seeding_throttle(s->all, s->control);
 	}
 	pthread_mutex_unlock(&sessions->lock);
 	if (err)
@@ -133,11 +153,10 @@ static int seeding_take(struct seeding *s, const struct migrate_take *take, stru
 	if (s->session->final)
 		err = error_set(error, -EALREADY, "the region is this leecher's already");
 	else
-		err = session_take(s->session, take->received, error);
-	if (!err && take->slow && !again && s->all->throttle) {
+		err = session_take(s->session, take->received, false, error);
+	if (!err && take->slow && !again && s->all->throttle)
 		session_slow(s->session, before, s->all->throttle);
-		seeding_throttle(s);
-	}
+	seeding_throttle(s->all, s->control);
 	pthread_mutex_unlock(&s->all->sessions.lock);
 	/* Nobody else touches what was told while the connection lasts. */
 	return err ? err : link_send_dirty(&s->link, &s->session->told, seeding_until(), error);
@@ -162,12 +181,7 @@ static int seeding_rest(struct seeding *s, const struct migrate_finalize *finali
 	err = seeding_note(s->all, NOTE_STOPPING, error);
 	if (err)
 		return err;
-	/* It ends with the finalize, whatever becomes of that; if they are still to be slowed down they are anew. */
-	pthread_mutex_lock(&sessions->lock);
-	for (unsigned int i = 0; i < SESSIONS; i++)
-		sessions->list[i].rate = 0;
-	seeding_throttle(s);
-	pthread_mutex_unlock(&sessions->lock);
+	seeding_set_resting(s->all, s->control, true);
 	err = stop_suspend(s->all->stop, s->all->device, deadline, error);
 	if (err)
 		goto forget;
@@ -177,7 +191,7 @@ static int seeding_rest(struct seeding *s, const struct migrate_finalize *finali
 	if (err)
 		goto resume;
 	pthread_mutex_lock(&sessions->lock);
-	err = session_take(session, finalize->received, error);
+	err = session_take(session, finalize->received, true, error);
 	if (!err) {
 		session->held_since = finalized.held_since;
 		session->times = (struct migrate_finalized) {
@@ -197,6 +211,7 @@ static int seeding_rest(struct seeding *s, const struct migrate_finalize *finali
 resume:
 	stop_resume(s->all->stop, s->all->device, deadline);
 forget:
+	seeding_set_resting(s->all, s->control, false);
 	note_remove(s->all->device, NOTE_SEED);
 	return err;
 }
@@ -238,7 +253,8 @@ static int seeding_finalize(struct seeding *s, const struct migrate_finalize *fi
 	return err ? err : link_send_dirty(&s->link, &s->session->told, seeding_until(), error);
 }
 
-static int seeding_commit(struct seeding *s, struct error *error)
+static int seeding_commit(struct seeding *s, const struct migrate_commit *commit,
+			  struct error *error)
 {
 	struct sessions *sessions = &s->all->sessions;
 	int err = 0;
@@ -250,6 +266,7 @@ static int seeding_commit(struct seeding *s, struct error *error)
 		err = device_retire(s->control, sessions->index, sessions->generation, error);
 		pthread_mutex_lock(&sessions->lock);
 		s->session->committed = !err;
+		memcpy(s->session->uri, commit->uri, sizeof(commit->uri));
 		pthread_mutex_unlock(&sessions->lock);
 	}
 	pthread_mutex_unlock(&s->all->order);
@@ -276,6 +293,7 @@ static int take_back(struct seedings *all, struct session *session, struct contr
 	if (session)
 		session->final = false;
 	pthread_mutex_unlock(&all->sessions.lock);
+	seeding_set_resting(all, control, false);
 	note_remove(all->device, NOTE_SEED);
 	stop_resume(all->stop, all->device, DEADLINE_MOST);
 	return 0;
@@ -344,7 +362,7 @@ static int seeding_answer(struct seeding *s, const struct migrate_message *m, st
 	case MIGRATE_FINALIZE:
 		return seeding_finalize(s, &m->finalize, error);
 	case MIGRATE_COMMIT:
-		return seeding_commit(s, error);
+		return seeding_commit(s, &m->commit, error);
 	case MIGRATE_ABORT:
 		return seeding_abort(s, error);
 	case MIGRATE_DONE:
@@ -383,7 +401,7 @@ static void seeding_leave(struct seeding *s)
 	if (s->session) {
 		session_leave(&s->all->sessions, s->session);
 		if (s->control)
-			seeding_throttle(s);
+			seeding_throttle(s->all, s->control);
 	}
 	pthread_mutex_unlock(&s->all->sessions.lock);
 }

@@ -26,6 +26,8 @@ struct seedings {
 
 	struct sessions sessions;
 	uint64_t rate;			/* of the device now, for who holds their lock */
+	uint64_t refused;		/* what the module was asked for last; likewise */
+	bool resting;			/* it is being finalized, or is; likewise */
 	pthread_mutex_t order;		/* held while one finalizes, or takes that back */
 	_Atomic unsigned int running;	/* threads */
 	_Atomic uint64_t sent;		/* bytes, by the links */

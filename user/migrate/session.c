@@ -171,7 +171,7 @@ void sessions_free(struct sessions *sessions)
 	pthread_mutex_destroy(&sessions->lock);
 }
 
-int session_take(struct session *session, uint32_t received, struct error *error)
+int session_take(struct session *session, uint32_t received, bool keep, struct error *error)
 {
 	const struct dirty told = session->told;
 	int err;
@@ -179,8 +179,11 @@ int session_take(struct session *session, uint32_t received, struct error *error
 	if (received != session->taken && received + 1 != session->taken)
 		return error_set(error, -EINVAL, "the leecher has received %" PRIu32 " answers of %" PRIu32,
 				 received, session->taken);
-	err = epoch_take(&session->epoch, session->fresh.word, session->fresh.words, error);
-	if (err)
+	if (keep)
+		err = epoch_peek(&session->epoch, 0, session->fresh.word, session->fresh.words, error);
+	else
+		err = epoch_take(&session->epoch, session->fresh.word, session->fresh.words, error);
+	if (err && !keep)
 		session->spoiled = true;
 	if (err)
 		return err;
@@ -209,8 +212,6 @@ uint64_t sessions_rate(struct sessions *sessions)
 {
 	uint64_t rate = 0;
 
-	if (session_final(sessions))
-		return 0;
 	for (unsigned int i = 0; i < SESSIONS; i++) {
 		const struct session *s = &sessions->list[i];
 

@@ -42,6 +42,7 @@ struct session {
 	uint64_t rate;			/* bytes a second that its leecher would have written at most, while linked; 0: any */
 	bool final;
 	bool committed;
+	char uri[MIGRATE_URI_MAX + 1];	/* where its leecher lets others follow, once it is */
 	struct migrate_finalized times;
 	uint64_t held_since;		/* ns */
 	uint64_t local;			/* bytes at the leecher, as it says */
@@ -86,17 +87,18 @@ void sessions_init(struct sessions *sessions);
 void sessions_free(struct sessions *sessions);
 
 /*
- * Answers TAKE: what was written since the last one whose answer was @received, in @session->told. 0 or a
+ * Answers TAKE: what was written since the last one whose answer was @received, in @session->told. With @keep it is told
+ * by the next one as well: to clear it would take as long as to tell it, and is in vain if there is none. 0 or a
  * negative errno with a sentence.
  */
-int session_take(struct session *session, uint32_t received, struct error *error);
+int session_take(struct session *session, uint32_t received, bool keep, struct error *error);
 
 /*
  * Its leecher finds that rounds do not become shorter: half of what was written since the last list but one, or of
  * the rate that there is, is to be the rate, but not less than @least. @before: ns, when that list was taken.
  */
 void session_slow(struct session *session, uint64_t before, uint64_t least);
-/* The lowest rate of those that are linked, or 0; also if one was finalized. */
+/* The lowest rate of those that are linked, or 0. */
 uint64_t sessions_rate(struct sessions *sessions);
 
 #endif

@@ -766,8 +766,8 @@ static int mount_migrate(struct mount *m, const char *backend, char **lines, str
 		err = seed_open(m->loop, o->seed, m->here ? m->here : m->backend, &m->device, m->before,
 				m->path, mount_gone, m, &m->seed, error);
 	if (!err && o->leech)
-		err = leech_open(m->loop, o->leech, backend, &m->managed, m->before, m->path, &events,
-				 &m->leech, error);
+		err = leech_open(m->loop, o->leech, backend, &m->managed, m->before, m->path, m->seed,
+				 &events, &m->leech, error);
 	else if (!err)
 		err = seed_begin(m->seed, error);
 	if (!err && m->seed) {

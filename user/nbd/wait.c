@@ -81,24 +81,33 @@ int nbd_receive(struct stream *stream, void *buf, size_t length, uint64_t deadli
 	return 0;
 }
 
-int nbd_send(struct stream *stream, const void *buf, size_t length, uint64_t deadline_ns)
+int nbd_send_all(struct stream *stream, struct iovec *iov, int count, uint64_t deadline_ns)
 {
-	struct iovec rest = { .iov_base = (void *)buf, .iov_len = length };
-	ssize_t sent;
+	ssize_t sent = 0;
 	int error;
 
-	while (rest.iov_len) {
-		sent = stream_writev(stream, &rest, 1);
-		if (sent >= 0) {
-			rest.iov_base = (char *)rest.iov_base + sent;
-			rest.iov_len -= (size_t)sent;
-		} else if (sent != -EAGAIN) {
+	for (;;) {
+		for (; count && (size_t)sent >= iov->iov_len; iov++, count--)
+			sent -= (ssize_t)iov->iov_len;
+		if (!count)
+			return 0;
+		iov->iov_base = (char *)iov->iov_base + sent;
+		iov->iov_len -= (size_t)sent;
+		sent = stream_writev(stream, iov, count);
+		if (sent >= 0)
+			continue;
+		if (sent != -EAGAIN)
 			return (int)sent;
-		} else {
-			error = nbd_wait(stream->fd, POLLOUT, deadline_ns);
-			if (error)
-				return error;
-		}
+		error = nbd_wait(stream->fd, POLLOUT, deadline_ns);
+		if (error)
+			return error;
+		sent = 0;
 	}
-	return 0;
+}
+
+int nbd_send(struct stream *stream, const void *buf, size_t length, uint64_t deadline_ns)
+{
+	struct iovec all = { .iov_base = (void *)buf, .iov_len = length };
+
+	return nbd_send_all(stream, &all, 1, deadline_ns);
 }

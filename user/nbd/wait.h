@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct iovec;
 struct stream;
 
 /* Until poll() reports @events. 0, -ETIMEDOUT, -ECANCELED or another negative errno. */
@@ -26,5 +27,7 @@ void nbd_wait_interrupt(int fd);
  */
 int nbd_receive(struct stream *stream, void *buf, size_t length, uint64_t deadline_ns);
 int nbd_send(struct stream *stream, const void *buf, size_t length, uint64_t deadline_ns);
+/* The same of @count pieces, which are changed by it. */
+int nbd_send_all(struct stream *stream, struct iovec *iov, int count, uint64_t deadline_ns);
 
 #endif

@@ -319,7 +319,18 @@ static void percent_encode(FILE *out, const char *text)
 			(unsigned char)*text);
 }
 
-char *listen_uri(const struct listener *listener, bool tls, const char *name)
+/* The numbers of this end of @fd, where it is of TCP; else these are left as they are. */
+static void uri_numbers(int fd, char host[64], char port[8])
+{
+	struct sockaddr_storage address = { 0 };
+	socklen_t length = sizeof(address);
+
+	if (!getsockname(fd, (struct sockaddr *)&address, &length) && address.ss_family != AF_UNIX)
+		getnameinfo((struct sockaddr *)&address, length, host, 64, port, port ? 8 : 0,
+			    NI_NUMERICHOST | NI_NUMERICSERV);
+}
+
+char *listen_uri(const struct listener *listener, bool tls, const char *name, int fd)
 {
 	struct sockaddr_storage address = { 0 };
 	socklen_t length = sizeof(address);
@@ -344,13 +355,12 @@ char *listen_uri(const struct listener *listener, bool tls, const char *name)
 		percent_encode(out, real ? real : unix_address->sun_path);
 		free(real);
 	} else {
-		getnameinfo((struct sockaddr *)&address, length, host, sizeof(host), port,
-			    sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
+		uri_numbers(listener->source.fd, host, port);
 		/* By number: where "localhost" has one kind of address only, it may be the other. */
-		if (!strcmp(host, "0.0.0.0"))
-			strcpy(host, "127.0.0.1");
-		else if (!strcmp(host, "::"))
-			strcpy(host, "::1");
+		if (!strcmp(host, "0.0.0.0") || !strcmp(host, "::")) {
+			strcpy(host, host[0] == '0' ? "127.0.0.1" : "::1");
+			uri_numbers(fd, host, NULL);
+		}
 		fprintf(out, strchr(host, ':') ? "%s://[%s]" : "%s://%s", scheme, host);
 		if (strcmp(port, NBD_PORT))
 			fprintf(out, ":%s", port);

@@ -56,7 +56,10 @@ int listen_start(struct listeners *listeners);
 /* Accepts no more, and removes the sockets' names. */
 void listen_stop(struct listeners *listeners);
 
-/* The URI of a listener for export @name, percent-encoded: nbd://, nbds:// ... To be freed. */
-char *listen_uri(const struct listener *listener, bool tls, const char *name);
+/*
+ * The URI of a listener for export @name, percent-encoded: nbd://, nbds:// ... To be freed. One that listens on
+ * every address has in it that of this end of socket @fd, of TCP; else, as without one (-1), that of this host alone.
+ */
+char *listen_uri(const struct listener *listener, bool tls, const char *name, int fd);
 
 #endif

@@ -141,7 +141,7 @@ static int command_start(struct serve *serve, struct error *error)
 	int code;
 
 	uri = listen_uri(listener, serve->server.tls == TLS_REQUIRE,
-			 export ? export->name : "");
+			 export ? export->name : "", -1);
 	if (!uri || setenv("R3MAP_URI", uri, 1) < 0 || setenv("uri", uri, 1) < 0 ||
 	    (listener->path && setenv("unixsocket", listener->path, 1) < 0)) {
 		free(uri);
@@ -172,7 +172,7 @@ static char *uris_format(const struct serve *serve)
 	for (i = 0; i < serve->listeners.count; i++) {
 		for (n = 0; n < serve->server.exports.count; n++) {
 			char *uri = listen_uri(&serve->listeners.list[i], tls,
-					       serve->server.exports.list[n].name);
+					       serve->server.exports.list[n].name, -1);
 
 			if (uri)
 				fprintf(out, "%s\n", uri);

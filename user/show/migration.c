@@ -8,23 +8,9 @@
 #include <string.h>
 
 #include "lib/size.h"
+#include "show/helper.h"
 #include "show/latency.h"
 #include "show/migration.h"
-
-static uint64_t number_of(const cJSON *object, const char *name)
-{
-	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-
-	return cJSON_IsNumber(item) && item->valuedouble > 0 && item->valuedouble < 0x1p63 ?
-		       (uint64_t)item->valuedouble : 0;
-}
-
-static const char *text_of(const cJSON *object, const char *name)
-{
-	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
-
-	return text ? text : "";
-}
 
 static void leech_print(const cJSON *migration)
 {
@@ -39,31 +25,35 @@ static void leech_print(const cJSON *migration)
 		{ "failed", "it has failed: see the helper's log" },
 	};
 	const cJSON *stop = cJSON_GetObjectItemCaseSensitive(migration, "downtime");
-	const char *phase = text_of(migration, "phase"), *words = phase;
+	const char *phase = helper_text(migration, "phase"), *words = phase;
 	char a[LATENCY_TIME], b[SIZE_TEXT];
 
 	for (unsigned int i = 0; i < sizeof(phases) / sizeof(phases[0]); i++)
 		if (!strcmp(phases[i].phase, phase))
 			words = phases[i].words;
 	printf("  migration    %s\n", words);
+	if (*helper_text(migration, "error"))
+		printf("  reason       %s\n", helper_text(migration, "error"));
+	if (*helper_text(migration, "group"))
+		printf("  group        %s\n", helper_text(migration, "group"));
 	if (stop) {
-		printf("  stopped      for %s", latency_time(number_of(stop, "ns"), a));
+		printf("  stopped      for %s", latency_time(helper_number(stop, "ns"), a));
 		printf("; before that %s to write back and freeze\n",
-		       latency_time(number_of(stop, "freeze_ns"), a));
-	} else if (number_of(migration, "round")) {
+		       latency_time(helper_number(stop, "freeze_ns"), a));
+	} else if (helper_number(migration, "round")) {
 		printf("  rounds       %" PRIu64 ", %s written in the last; a stop of %s is expected\n",
-		       number_of(migration, "round"), size_format(number_of(migration, "dirty"), b),
-		       latency_time(number_of(migration, "expected_ns"), a));
+		       helper_number(migration, "round"), size_format(helper_number(migration, "dirty"), b),
+		       latency_time(helper_number(migration, "expected_ns"), a));
 	}
 }
 
 static void leecher_print(const cJSON *leecher, uint64_t size)
 {
-	const uint64_t local = number_of(leecher, "local");
+	const uint64_t local = helper_number(leecher, "local");
 	char a[SIZE_TEXT];
 
-	printf("  leecher      %s; %s of it there, round %" PRIu64 "\n", text_of(leecher, "state"),
-	       local >= size ? "all" : size_format(local, a), number_of(leecher, "round"));
+	printf("  leecher      %s; %s of it there, round %" PRIu64 "\n", helper_text(leecher, "state"),
+	       local >= size ? "all" : size_format(local, a), helper_number(leecher, "round"));
 }
 
 void migration_print(const cJSON *helper, uint64_t size)
