@@ -20,7 +20,7 @@ static const struct opt send_opts[] = {
 	  .help = "the receiver's or hub's HOST, HOST:PORT, [IPv6]:PORT or unix:PATH" },
 	{ OPT_TIME, "interval", 'i', S(interval), .value = "TIME",
 	  .help = "go on, and look for changes this often (default: once)" },
-	{ OPT_CHOICE, "hash", 0, S(hash), .value = "xxh3|sha256|crc32c", .words = sync_hash_words,
+	{ OPT_CHOICE, "hash", 0, S(hash), .value = "xxh3|blake2|sha256|crc32c", .words = sync_hash_words,
 	  .help = "by which chunks are compared (default: the first that the receiver has)" },
 	{ OPT_SIZE32, "chunk-size", 0, S(chunk), .value = "SIZE", .min = SYNC_CHUNK_MIN,
 	  .max = SYNC_CHUNK_MAX, .help = "bytes that are compared and sent as one (default: 64K)" },

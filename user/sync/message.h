@@ -20,7 +20,7 @@
 #define SYNC_CHUNK_MIN		4096u		/* bytes */
 #define SYNC_CHUNK_MAX		(1u << 20)
 #define SYNC_GROUP		16u		/* chunks that are first compared as one */
-#define SYNC_HASH_MAX		32u		/* bytes of a hash */
+#define SYNC_HASH_MAX		16u		/* bytes of a hash that chunks are compared by */
 #define SYNC_ROOT		32u		/* of the strong hash of a whole region */
 #define SYNC_HASHES		4u		/* kinds that a HELLO may offer */
 #define SYNC_NAME_MAX		4095u		/* bytes of a region's name */

@@ -88,8 +88,7 @@ void region_note(struct region *region, uint64_t index, const unsigned char *fas
 int region_tail_zero(struct region *region);
 /* The hash of a group: of the hashes of its chunks. */
 void region_group(const struct region *region, uint64_t group, unsigned char *out);
-/* False: no memory. */
-bool region_root(const struct region *region, unsigned char root[SYNC_ROOT]);
+void region_root(const struct region *region, unsigned char root[SYNC_ROOT]);
 
 /*
  * These are for any thread, and touch no table. Each returns 0 or a negative errno.

@@ -70,15 +70,17 @@ static int chunk_look(struct scan *scan, uint64_t index, bool hole, char *scratc
 	code = region_read(region->fd, index * hashing->chunk, scratch, length);
 	if (code)
 		return code;
-	hashing_fast(hashing, scratch, length, fast);
-	*changed = scan->fresh || memcmp(region_fast(region, index), fast, hashing->bytes) != 0;
-	if (!*changed)
-		return 0;
-	if (hashing->hash == SYNC_SHA256)
-		memcpy(strong, fast, SYNC_ROOT);
-	else
-		hashing_strong(scratch, length, strong);
-	region_note(region, index, fast, strong);
+	if (hashing->one) {
+		hashing_both(hashing, scratch, length, fast, strong);
+		*changed = scan->fresh || memcmp(region_strong(region, index), strong, SYNC_ROOT) != 0;
+	} else {
+		hashing_fast(hashing, scratch, length, fast);
+		*changed = scan->fresh || memcmp(region_fast(region, index), fast, hashing->bytes) != 0;
+		if (*changed)
+			hashing_strong(hashing, scratch, length, strong);
+	}
+	if (*changed)
+		region_note(region, index, fast, strong);
 	return 0;
 }
 

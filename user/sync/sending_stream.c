@@ -279,16 +279,11 @@ static bool take_hashes(struct sending_stream *stream, const struct sync_message
 static void commit(struct sending_stream *stream)
 {
 	struct sync_message m = { .type = SYNC_COMMIT, .stream = stream->number };
-	struct error error = { 0 };
 
 	if (stream->credit < sync_cost(&m))
 		return;
 	stream->version = stream->region->version;
-	if (!region_root(stream->region, stream->root)) {
-		error_set(&error, -ENOMEM, "out of memory for the hash of '%s'", stream->entry->name);
-		sending_stream_fail(stream, &error);
-		return;
-	}
+	region_root(stream->region, stream->root);
 	memcpy(m.commit.root, stream->root, SYNC_ROOT);
 	m.commit.size = stream->size;
 	pay(stream, &m);
