@@ -238,6 +238,22 @@ silent()
 	END
 	pid_end "$receiver"
 	receiver=$others
+	# who does not wait long hears more often that the other end is there than who does
+	peer s <<-'END' || return
+		import sys
+		hasty, calm = Peer(sys.argv[1]), Peer(sys.argv[1])
+		calm.greet(SENDER)
+		hasty.greet(SENDER, patience=400)
+		for _ in range(4):
+		    assert hasty.message()[0] == ALIVE
+		calm.s.settimeout(0.001)
+		try:
+		    calm.message()
+		    calm.message()
+		    assert False, "as often"
+		except TimeoutError:
+		    pass
+	END
 	# a peer that asks, and takes no answers, is not answered without bound
 	peer s "$receiver" <<-'END' || return
 		import sys

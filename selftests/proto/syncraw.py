@@ -20,8 +20,8 @@ GROUPS, CHUNKS, STRONG = 1, 2, 3
 LIMIT = 60      # seconds: for what hangs
 
 
-def hello(role, versions=(1, 1), hashes=(SHA256,), chunk=65536, streams=256, magic=MAGIC):
-    return struct.pack(">QHHHHI4sII", magic, *versions, role, 0, 0,
+def hello(role, versions=(1, 1), hashes=(SHA256,), chunk=65536, streams=256, magic=MAGIC, patience=0):
+    return struct.pack(">QHHHHI4sII", magic, *versions, role, patience, 0,
                        bytes(hashes).ljust(4, b"\0"), chunk, streams)
 
 
@@ -80,14 +80,18 @@ class Peer:
             data += more
         return data
 
+    def message(self):
+        """The next message: type, stream, payload."""
+        kind, flags, stream, length = struct.unpack(">HHII", self.bytes(12))
+        assert not flags and length <= (1 << 20) + 8, (kind, flags, length)
+        return kind, stream, self.bytes(length)
+
     def hear(self):
-        """The next message that says something: type, stream, payload."""
+        """The next one that says something."""
         while True:
-            kind, flags, stream, length = struct.unpack(">HHII", self.bytes(12))
-            assert not flags and length <= (1 << 20) + 8, (kind, flags, length)
-            payload = self.bytes(length)
-            if kind != ALIVE:
-                return kind, stream, payload
+            got = self.message()
+            if got[0] != ALIVE:
+                return got
 
     def expect(self, kind, stream):
         """The next one of this kind and stream; anything else but CREDIT fails."""

@@ -75,6 +75,7 @@ enum sync_list {
 struct sync_hello {
 	uint16_t version_min, version_max;
 	uint16_t role;			/* enum sync_role */
+	uint16_t patience;		/* ms without a byte after which this end gives up; 0: more than that has room for */
 	uint32_t features;		/* none yet; those that both ends have are used */
 	uint8_t hashes[SYNC_HASHES];	/* enum sync_hash, the best first, 0: none */
 	uint32_t chunk;			/* bytes; a receiver: 0 */
