@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/error.h"
+#include "mount/track.h"
 #include "sync/region.h"
 
 #define ZEROES	65536u		/* bytes that are written at a time where there can be no hole */
@@ -70,6 +71,7 @@ void region_put(struct region *region)
 {
 	if (--region->users)
 		return;
+	track_close(region->track);
 	if (region->fd >= 0)
 		close(region->fd);
 	free(region->fast);

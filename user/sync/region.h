@@ -15,6 +15,7 @@
 #include "sync/hash.h"
 
 struct error;
+struct track;
 
 struct region {
 	unsigned int users;		/* whoever keeps a pointer to it */
@@ -34,6 +35,7 @@ struct region {
 	bool live;			/* others write to it: what was read to be sent is what it has */
 	bool known;			/* the tables mean something */
 	bool settled;			/* what they say may be committed */
+	struct track *track;		/* the region's: what tells of writes to it; NULL: nobody does */
 	uint64_t version;		/* grows when it is to be committed anew */
 	struct sending_stream *streams;	/* on which it is being sent */
 };
