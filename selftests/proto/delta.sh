@@ -8,7 +8,7 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/delta.inc.sh"
 requires_program jq cmp python3
-ktap_plan 15
+ktap_plan 16
 
 chunk=65536
 
@@ -302,6 +302,29 @@ five_rounds()
 	[ "$(wc -l <sent)" -ge 5 ]
 }
 ktap_test "a file that is written to all the time" written
+
+# traced: the system calls of one that is to have all on the disk; without --fsync there are none
+durable()
+{
+	if ! command -v strace >/dev/null; then
+		ktap_skip "no strace"
+		return
+	fi
+	rm -rf src5 out
+	mkdir -p src5/new/deep
+	random_file src5/new/deep/file 100000
+	strace -f -yy -o trace -e trace=fsync,fdatasync,unlink r3map receive --once --fsync -l "unix:$PWD/f" \
+		out >f.out 2>f.err &
+	receiver=$!
+	cleanup_fn pid_end "$receiver"
+	wait_until 60 "the receiver listens" grep -qs 'listens on' f.err
+	send f src5/ >sent && wait "$receiver" && diff -r src5 out || return
+	local what
+	for what in "fdatasync.*/out/new/deep/file>" "fsync.*/out/new/deep>" "fsync.*/out/new>" "fsync.*/out>"; do
+		grep -q "$what) *= 0" trace || { note "no $what: $(cat trace)"; return 1; }
+	done
+}
+ktap_test "--fsync: a new file is on the disk, and its name in all folders above it" durable
 
 refused()
 {

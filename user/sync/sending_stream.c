@@ -66,6 +66,7 @@ int sending_stream_open(struct sending *sending, struct sending_entry *entry,
 	stream->region_next = region->streams;
 	region->streams = stream;
 	entry->stream = stream;
+	sending_place(entry, sending);
 	while (*link)
 		link = &(*link)->next;
 	*link = stream;
@@ -93,6 +94,7 @@ void sending_stream_close(struct sending_stream *stream)
 	*link = stream->region_next;
 	sending->open--;
 	stream->entry->stream = NULL;
+	sending_place(stream->entry, sending);
 	sending->ops->close(sending, stream->entry, stream->region);
 	bits_free(&stream->dirty);
 	free(stream->groups);
