@@ -114,9 +114,9 @@ delta_once()
 	if [ "$2" = written ]; then
 		writer_end
 		delta_run "$1" >out
-	elif [ $changed != 0 ]; then
+	elif [ "$changed" != 0 ]; then
 		bench_result "$1" "$2" over_pct "$3" \
-			"$(awk -v n="$bytes" -v c=$changed 'BEGIN { print (n / c - 1) * 100 }')"
+			"$(awk -v n="$bytes" -v c="$changed" 'BEGIN { print (n / c - 1) * 100 }')"
 	fi
 	cmp -s new copies/new || bench_die "$1 made something else of its copy"
 }
@@ -130,10 +130,11 @@ for case in "${cases[@]}"; do
 	changed-*) percent=${case#changed-} ;;
 	small-*) percent=${case#small-} PIECES=4096 ;;
 	esac
-	changed=$((PIECES * percent / 100 * 65536))
+	pieces=$((PIECES * percent / 100))
+	changed=$((pieces * 65536))
 	[ "$(stat -c %s old 2>/dev/null || :)" = $((PIECES * 65536)) ] ||
 		head -c $((PIECES * 65536)) /dev/urandom >old
-	delta_change $percent
+	delta_change "$percent"
 	for ((rep = 1; rep <= BENCH_REPS; rep++)); do
 		for subject in ${BENCH_SUBJECTS:-$SUBJECTS_ALL}; do
 			delta_once "$subject" "$case" "$rep"
