@@ -12,7 +12,7 @@ export TMPDIR=/dev/shm
 . "$(dirname "$0")/lib/bench.sh"
 trap 'rm -rf "$BENCH_TMP"' EXIT
 
-SUBJECTS_ALL="memcpy memcmp xxh3 crc32c sha256 sha256sum b2sum"
+SUBJECTS_ALL="memcpy memcmp xxh3 crc32c blake2 sha256 sha256sum b2sum"
 CASES_ALL="4K 16K 64K 256K 1M whole 4K-t2 16K-t2 64K-t2 256K-t2 1M-t2"
 MIB=256
 first=()

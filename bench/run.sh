@@ -37,7 +37,7 @@ run_help()
 	  --ko FILE          this module instead of the one built from kmod/
 	  --mount-options S  more options for every 'r3map mount'
 	  --unbound          nbd-server: servers and clients are not bound to a CPU each
-	  --first            nbd-server, uffd: they run before all else (SCHED_FIFO), on a busy machine
+	  --first            nbd-server, uffd, delta: they run before all else (SCHED_FIFO), on a busy machine
 	  --real             real time instead of virtual time
 	  --save, --no-save  keep the tables in results/ (only for a run without filters)
 	Lists are separated by commas.

@@ -62,7 +62,17 @@ report_tables()
 	read-paths) "${table[@]}" -v BASES=uffd-plain,kernel-nbd "$csv" ;;
 	hashes) "${table[@]}" -v BASES=memcpy "$csv" ;;
 	ready) "${table[@]}" -v BASES=kernel-nbd-uevent "$csv" ;;
-	delta | star)
+	delta)
+		printf 'By the clock; ×: to rsync\n\n'
+		"${rows[@]}" -v BASE=rsync -v METRICS=s "$csv"
+		printf '\nProcessor time of both ends\n\n'
+		"${rows[@]}" -v BASE=rsync -v METRICS=cpu_s "$csv"
+		printf '\nBytes that passed between them\n\n'
+		"${rows[@]}" -v BASE=rsync -v METRICS=mb "$csv"
+		printf '\n... and how many more these are than the bytes of what has changed\n\n'
+		"${rows[@]}" -v BASE=none -v METRICS=over_pct "$csv"
+		;;
+	star)
 		for metric in s cpu_s mb; do
 			grep ",$metric," "$csv" | "${rows[@]}" -v METRICS=$metric
 			printf '\n'

@@ -4,7 +4,7 @@
 # cases and few subjects: a row is a case, its cells are the median of the
 # subject, ± half of the spread, and how many times the best peer's that is. Only
 # metrics in METRICS (comma separated). Needs stats.awk. Peers are the
-# subjects that do not begin with OURS.
+# subjects that do not begin with OURS; with BASE only that one.
 BEGIN { FS = "," }
 /^#/ || NF < 6 { next }
 $3 == "skipped" { next }
@@ -18,7 +18,7 @@ index("," METRICS ",", "," $4 ",") == 0 { next }
 # is less of it better?
 function less(m)
 {
-	return m == "cpu_us" || m == "kib" || m == "threads" || m == "s" || m == "cpu_s" || m == "mb"
+	return m == "cpu_us" || m == "kib" || m == "threads" || m == "s" || m == "cpu_s" || m == "mb" || m == "over_pct"
 }
 
 END {
@@ -30,7 +30,7 @@ END {
 	for (c = 1; c <= cases; c++) {
 		name = case_name[c]; best = ""
 		for (s = 1; s <= subjects; s++) {
-			if (index(subject[s], OURS) == 1 || !((subject[s], name) in values)) continue
+			if (index(subject[s], OURS) == 1 || (BASE && subject[s] != BASE) || !((subject[s], name) in values)) continue
 			stats(subject[s], name)
 			if (best == "" || (less(metric[name]) ? med < best : med > best)) best = med
 		}

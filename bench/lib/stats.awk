@@ -10,7 +10,7 @@ function unit(m)
 	return m == "lat_us" || m == "cpu_us" ? "µs" : m == "kiops" ? "kIOPS" : \
 		m == "mbps" ? "MB/s" : m == "mbps_cpu" ? "MB per CPU s" : \
 		m == "attach_ms" ? "ms" : m == "kib" ? "KiB" : m == "permille" ? "‰" : \
-		m == "gbps" ? "GB/s" : m == "cpu_s" ? "CPU s" : m == "mb" ? "MB" : m
+		m == "gbps" ? "GB/s" : m == "cpu_s" ? "CPU s" : m == "mb" ? "MB" : m == "over_pct" ? "% more" : m
 }
 
 # how many digits a number deserves

@@ -134,7 +134,7 @@ cases=(
 	"an argument is missing | r3map send --to localhost"
 	"--chunk-size must be a power of two | r3map send --to localhost --chunk-size 5000 x"
 	"--chunk-size 2M is out of range | r3map send --to localhost --chunk-size 2M x"
-	"--hash does not know 'md5': give one of xxh3, sha256, crc32c | r3map send --to localhost --hash md5 x"
+	"--hash does not know 'md5': give one of xxh3, sha256, crc32c, blake2 | r3map send --to localhost --hash md5 x"
 	"there are too many arguments | r3map receive a b"
 	"--from and --listen exclude each other | r3map receive --from localhost --listen :1 x"
 	"--tls-verify-peer is for senders that connect | r3map receive --from localhost --tls-verify-peer x"

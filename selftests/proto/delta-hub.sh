@@ -8,7 +8,7 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/delta.inc.sh"
 requires_program jq cmp
-ktap_plan 5
+ktap_plan 6
 
 # hub_start: r3map hub; $hub is its process
 hub_start()
@@ -124,4 +124,46 @@ removed()
 	same one && same two && same store
 }
 ktap_test "what is removed" removed
+
+# Killed when the network has stopped in the midst of an upload: the next hub has files that no sender ever had.
+torn()
+{
+	local name
+	pid_end "$hub"
+	rm -rf torn five six store
+	hub_start
+	mkdir torn
+	random_file torn/whole 100000
+	random_file torn/old 24M
+	send up torn/ >sent || return
+	random_file torn/old 24M
+	python3 "$(dirname "$TEST_LIB")/proto/syncraw.py" via up 10000000 >via.out &
+	cleanup_fn pid_end $!
+	wait_until 20 "there is a network" test -S via
+	send_start via torn/
+	wait_until 60 "it has stopped" grep -q holds via.out
+	pid_end "$hub" KILL
+	wait "$sender" && { note "the sender does not know"; return 1; }
+	hub_start
+	join five --once
+	wait "$joined" || { note "$(cat five.err)"; return 1; }
+	{ cmp torn/whole five/whole && [ ! -e five/old ]; } || { note "it has $(ls five)"; return 1; }
+	grep -q "'old' is not offered" hub.err || { note "$(cat hub.err)"; return 1; }
+	for name in .r3map-hub .r3map-hub/x; do
+		mkdir -p evil
+		rm -rf evil/.r3map-hub
+		[ $name = .r3map-hub ] || mkdir evil/.r3map-hub
+		: >evil/$name
+		! send up evil/ 2>sent.err && grep -q "what the hub notes" sent.err || return
+	done
+	# whoever brings all of it makes it whole, also for the one after that
+	send up -j torn/ >sent || return
+	[ "$(json sent .data_bytes)" -lt $((16 << 20)) ] || { note "all was sent again"; return 1; }
+	[ ! -e store/.r3map-hub ] || { note "the mark is there: $(ls -A store)"; return 1; }
+	pid_end "$hub"
+	hub_start
+	join six --once
+	wait "$joined" && diff -r torn six
+}
+ktap_test "a hub that is killed in the midst: what is torn is not offered" torn
 ktap_status

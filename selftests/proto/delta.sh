@@ -8,21 +8,17 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/delta.inc.sh"
 requires_program jq cmp python3
-ktap_plan 15
+ktap_plan 16
 
 chunk=65536
 
-# the root by hand: what both ends print is what the document says
+# root_of FILE [STRONG]: the root by hand: what both ends print is what the document says
 root_of()
 {
-	python3 - "$1" $chunk <<-'END'
-		import hashlib, struct, sys
-		size = int(sys.argv[2])
-		data = open(sys.argv[1], "rb").read()
-		root = hashlib.sha256(struct.pack(">QI", len(data), size))
-		for at in range(0, len(data), size):
-		    root.update(hashlib.sha256(data[at:at + size]).digest())
-		print(root.hexdigest())
+	PYTHONPATH=$TEST_TOP/selftests/proto PYTHONDONTWRITEBYTECODE=1 python3 - "$@" $chunk <<-'END'
+		import sys, syncraw
+		strong = getattr(syncraw, sys.argv[2] if len(sys.argv) == 4 else "blake2")
+		print(syncraw.root_of(open(sys.argv[1], "rb").read(), int(sys.argv[-1]), strong).hex())
 	END
 }
 
@@ -37,7 +33,9 @@ whole()
 	receive_once s out send s src/ >sent || return
 	diff -r src out || return
 	[ "$(wc -l <sent)" = 5 ] && diff <(sort sent) <(sort s.out) || return
-	grep -qx "$(root_of src/odd)  odd" sent && grep -qx "$(root_of src/a)  a" sent
+	grep -qx "$(root_of src/odd)  odd" sent && grep -qx "$(root_of src/a)  a" sent || return
+	receive_once s out send s --hash sha256 src/odd >sent || return
+	grep -qx "$(root_of src/odd sha256)  odd" sent
 }
 ktap_test "files, empty and odd ones, in folders; both ends print the hash that the document says" whole
 
@@ -119,7 +117,7 @@ ktap_test "more files than there is room for" narrow
 hashes()
 {
 	local hash
-	for hash in xxh3 sha256 crc32c; do
+	for hash in xxh3 blake2 sha256 crc32c; do
 		random_file src/h 3M
 		receive_once s out send s --hash $hash --chunk-size 4K -j src/h >sent && cmp src/h out/h || return
 		dd if=/dev/urandom of=src/h bs=4096 seek=77 count=1 conv=notrunc status=none
@@ -304,6 +302,29 @@ five_rounds()
 	[ "$(wc -l <sent)" -ge 5 ]
 }
 ktap_test "a file that is written to all the time" written
+
+# traced: the system calls of one that is to have all on the disk; without --fsync there are none
+durable()
+{
+	if ! command -v strace >/dev/null; then
+		ktap_skip "no strace"
+		return
+	fi
+	rm -rf src5 out
+	mkdir -p src5/new/deep
+	random_file src5/new/deep/file 100000
+	strace -f -yy -o trace -e trace=fsync,fdatasync,unlink r3map receive --once --fsync -l "unix:$PWD/f" \
+		out >f.out 2>f.err &
+	receiver=$!
+	cleanup_fn pid_end "$receiver"
+	wait_until 60 "the receiver listens" grep -qs 'listens on' f.err
+	send f src5/ >sent && wait "$receiver" && diff -r src5 out || return
+	local what
+	for what in "fdatasync.*/out/new/deep/file>" "fsync.*/out/new/deep>" "fsync.*/out/new>" "fsync.*/out>"; do
+		grep -q "$what) *= 0" trace || { note "no $what: $(cat trace)"; return 1; }
+	done
+}
+ktap_test "--fsync: a new file is on the disk, and its name in all folders above it" durable
 
 refused()
 {

@@ -5,6 +5,7 @@ As a program: syncraw.py LISTEN CONNECT BYTES forwards between two unix sockets,
 from its byte number BYTES on, for ever: a network that stops in the midst of something.
 """
 
+import hashlib
 import select
 import socket
 import struct
@@ -14,14 +15,33 @@ HELLO, OPEN, OPENED, HASH_LIST, WANT, DATA, ZERO, CREDIT, RESIZE = range(1, 10)
 COMMIT, COMMITTED, DIFFERS, CLOSE, REMOVE, ROUND, END, ALIVE, ERROR = range(10, 19)
 SENDER, RECEIVER = 1, 2
 MAGIC = 0x72336d617073796e
-XXH3, SHA256, CRC32C = 1, 2, 3
+XXH3, SHA256, CRC32C, BLAKE2 = 1, 2, 3, 4
 GROUPS, CHUNKS, STRONG = 1, 2, 3
 LIMIT = 60      # seconds: for what hangs
 
 
-def hello(role, versions=(1, 1), hashes=(SHA256,), chunk=65536, streams=256, magic=MAGIC):
-    return struct.pack(">QHHHHI4sII", magic, *versions, role, 0, 0,
+def hello(role, versions=(1, 1), hashes=(SHA256,), chunk=65536, streams=256, magic=MAGIC, patience=0):
+    return struct.pack(">QHHHHI4sII", magic, *versions, role, patience, 0,
                        bytes(hashes).ljust(4, b"\0"), chunk, streams)
+
+
+def blake2(data):
+    """BLAKE2s in its tree mode, leaves of 4 KiB: the strong hash, unless SHA-256 was agreed on."""
+    def node(part, level, number, last):
+        return hashlib.blake2s(part, fanout=0, depth=2, leaf_size=4096, node_offset=number,
+                               node_depth=level, inner_size=32, last_node=last).digest()
+    leaves = range(0, max(len(data), 1), 4096)
+    return node(b"".join(node(data[at:at + 4096], 0, at // 4096, at == leaves[-1]) for at in leaves),
+                1, 0, True)
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def root_of(data, chunk=65536, strong=blake2):
+    chunks = b"".join(strong(data[at:at + chunk]) for at in range(0, len(data), chunk))
+    return strong(struct.pack(">QI", len(data), chunk) + strong(chunks))
 
 
 class Peer:
@@ -60,14 +80,18 @@ class Peer:
             data += more
         return data
 
+    def message(self):
+        """The next message: type, stream, payload."""
+        kind, flags, stream, length = struct.unpack(">HHII", self.bytes(12))
+        assert not flags and length <= (1 << 20) + 8, (kind, flags, length)
+        return kind, stream, self.bytes(length)
+
     def hear(self):
-        """The next message that says something: type, stream, payload."""
+        """The next one that says something."""
         while True:
-            kind, flags, stream, length = struct.unpack(">HHII", self.bytes(12))
-            assert not flags and length <= (1 << 20) + 8, (kind, flags, length)
-            payload = self.bytes(length)
-            if kind != ALIVE:
-                return kind, stream, payload
+            got = self.message()
+            if got[0] != ALIVE:
+                return got
 
     def expect(self, kind, stream):
         """The next one of this kind and stream; anything else but CREDIT fails."""

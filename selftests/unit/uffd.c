@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "lib/error.h"
+#include "lib/rights.h"
 #include "uffd/socket.h"
 
 static struct uffd_message out, in;
@@ -315,7 +316,7 @@ static void strays(void **state)
 	assert_int_equal(uffd_receive(ends[1], &in, fds, &count, buf), 1);
 	assert_int_equal(count, 2);
 	assert_int_equal(descriptors_open(), before + 2);
-	uffd_close_all(fds, count);
+	rights_close(fds, count);
 	close(ends[0]);
 	assert_int_equal(uffd_receive(ends[1], &in, fds, &count, buf), 0);
 	close(ends[1]);

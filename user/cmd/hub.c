@@ -24,7 +24,7 @@ static const struct opt hub_opts[] = {
 	  .help = "wait for receivers there (default: localhost:10811)" },
 	{ OPT_LIST, "sender", 's', H(senders), .value = "SUBJECT",
 	  .help = "take only what this one sends, by certificate, as in CN=host, or by the name of its key" },
-	{ OPT_CHOICE, "hash", 0, H(hash), .value = "xxh3|sha256|crc32c", .words = sync_hash_words,
+	{ OPT_CHOICE, "hash", 0, H(hash), .value = "xxh3|blake2|sha256|crc32c", .words = sync_hash_words,
 	  .help = "by which chunks are compared (default: xxh3)" },
 	{ OPT_SIZE32, "chunk-size", 0, H(chunk), .value = "SIZE", .min = SYNC_CHUNK_MIN,
 	  .max = SYNC_CHUNK_MAX, .help = "bytes that are compared and sent as one, by all (default: 64K)" },

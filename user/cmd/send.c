@@ -13,6 +13,8 @@ static const struct send_options send_defaults = {
 	.limits = WIRE_LIMITS,
 };
 
+static const char *const detect_words[] = { "hash", "epoch", "auto", NULL };	/* enum send_detect */
+
 #define S(field) OPT(send_options, field)
 
 static const struct opt send_opts[] = {
@@ -20,10 +22,12 @@ static const struct opt send_opts[] = {
 	  .help = "the receiver's or hub's HOST, HOST:PORT, [IPv6]:PORT or unix:PATH" },
 	{ OPT_TIME, "interval", 'i', S(interval), .value = "TIME",
 	  .help = "go on, and look for changes this often (default: once)" },
-	{ OPT_CHOICE, "hash", 0, S(hash), .value = "xxh3|sha256|crc32c", .words = sync_hash_words,
+	{ OPT_CHOICE, "hash", 0, S(hash), .value = "xxh3|blake2|sha256|crc32c", .words = sync_hash_words,
 	  .help = "by which chunks are compared (default: the first that the receiver has)" },
 	{ OPT_SIZE32, "chunk-size", 0, S(chunk), .value = "SIZE", .min = SYNC_CHUNK_MIN,
 	  .max = SYNC_CHUNK_MAX, .help = "bytes that are compared and sent as one (default: 64K)" },
+	{ OPT_CHOICE, "detect", 0, S(detect), .value = "hash|epoch|auto", .words = detect_words,
+	  .help = "how changes are found: all is hashed, or of r3map's devices what was written (default: hash)" },
 	{ OPT_U32, "threads", 0, S(threads), .value = "N", .min = 1, .max = 256,
 	  .help = "threads that read and hash (default: one per CPU, up to 8)" },
 	{ OPT_FLAG, "progress", 0, S(progress), .help = "show how far it is, on stderr" },

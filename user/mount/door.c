@@ -26,7 +26,7 @@
 static const char *const words[DOOR_WORDS] = {
 	[DOOR_SHOW] = "show", [DOOR_SYNC] = "sync", [DOOR_UMOUNT] = "umount", [DOOR_FORCE] = "force",
 	[DOOR_PULL] = "pull", [DOOR_RATE] = "rate", [DOOR_FINALIZE] = "finalize",
-	[DOOR_PREPARE] = "prepare", [DOOR_UNDO] = "undo",
+	[DOOR_PREPARE] = "prepare", [DOOR_UNDO] = "undo", [DOOR_TRACK] = "track",
 };
 
 struct caller {
@@ -62,8 +62,10 @@ static void caller_free(struct caller *caller)
 	while (*at != caller)
 		at = &(*at)->next;
 	*at = caller->next;
-	loop_remove(caller->door->loop, &caller->source);
-	close(caller->source.fd);
+	if (caller->source.fd >= 0) {
+		loop_remove(caller->door->loop, &caller->source);
+		close(caller->source.fd);
+	}
 	free(caller);
 }
 
@@ -224,6 +226,22 @@ void door_answer(struct door *door, enum door_word word, int code, const char *t
 	}
 }
 
+int door_take(struct door *door, enum door_word word)
+{
+	struct caller *caller = door->callers;
+	int fd = -1;
+
+	while (caller && caller->word != word)
+		caller = caller->next;
+	if (caller) {
+		loop_remove(door->loop, &caller->source);
+		fd = caller->source.fd;
+		caller->source.fd = -1;
+		caller_free(caller);
+	}
+	return fd;
+}
+
 /* --- the other side ----------------------------------------------------------------------- */
 
 bool door_names(const char *text, uint32_t *index)
@@ -313,26 +331,37 @@ static int door_listen(int fd, const char *disk, uint64_t deadline, char **answe
 	return *answer ? 0 : error_set(error, -ENOMEM, "out of memory");
 }
 
-int door_ask_disk(const char *disk, enum door_word word, const char *argument,
-		  uint32_t timeout_ms, char **answer, struct error *error)
+int door_call(const char *disk, enum door_word word, const char *argument, int *fd,
+	      struct error *error)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	const uint64_t deadline = loop_now() + timeout_ms * MS;
 	char path[64], line[LINE_BYTES];
-	int fd = -1, err;
+	int err;
 
 	door_path(disk, path);
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-	err = door_connect(&address, disk, &fd, error);
+	err = door_connect(&address, disk, fd, error);
 	if (err)
 		return err;
 	snprintf(line, sizeof(line), "%s%s%s\n", words[word], argument ? " " : "",
 		 argument ? argument : "");
-	if (send(fd, line, strlen(line), MSG_NOSIGNAL) < 0)
-		err = error_set(error, -errno, "cannot ask the helper of /dev/%s: %s", disk,
-				strerror(errno));
-	else
-		err = door_listen(fd, disk, deadline, answer, error);
+	if (send(*fd, line, strlen(line), MSG_NOSIGNAL) >= 0)
+		return 0;
+	error_set(error, -errno, "cannot ask the helper of /dev/%s: %s", disk, strerror(errno));
+	close(*fd);
+	return error->code;
+}
+
+int door_ask_disk(const char *disk, enum door_word word, const char *argument,
+		  uint32_t timeout_ms, char **answer, struct error *error)
+{
+	const uint64_t deadline = loop_now() + timeout_ms * MS;
+	int fd, err;
+
+	err = door_call(disk, word, argument, &fd, error);
+	if (err)
+		return err;
+	err = door_listen(fd, disk, deadline, answer, error);
 	close(fd);
 	return err;
 }

@@ -26,6 +26,7 @@ enum door_word {
 	DOOR_RATE,		/* bytes a second, 0: no limit */
 	DOOR_FINALIZE,		/* of a leecher: the region is to be here now */
 	DOOR_PREPARE,		/* the same up to where it can be undone; FINALIZE or UNDO follows */
+	DOOR_TRACK,		/* what is written, again and again, see track.h: the connection stays */
 	DOOR_UNDO,		/* of a seeder: the leecher that has finalized is lost; of a PREPARE */
 	DOOR_WORDS,
 };
@@ -56,6 +57,9 @@ void door_close(struct door *door);
  */
 void door_answer(struct door *door, enum door_word word, int code, const char *text);
 
+/* The connection of one who waits with @word, which is the caller's from now on: -1: there is none. */
+int door_take(struct door *door, enum door_word word);
+
 /* --- the other side --- */
 
 /* Is @text the name of such a device, /dev/nbdN or nbdN? Then *@index is N. */
@@ -67,7 +71,10 @@ bool door_names(const char *text, uint32_t *index);
  */
 int door_ask_disk(const char *disk, enum door_word word, const char *argument,
 		  uint32_t timeout_ms, char **answer, struct error *error);
-/* The same of /dev/nbd@index, the answer cut to @size. -ENOENT: it is no device of r3map. */
+/* Says it, and leaves it to the caller to hear the answer, on *@fd. 0 or as above. */
+int door_call(const char *disk, enum door_word word, const char *argument, int *fd,
+	      struct error *error);
+/* The same as door_ask_disk() of /dev/nbd@index, the answer cut to @size. -ENOENT: it is no device of r3map. */
 int door_ask(uint32_t index, enum door_word word, uint32_t timeout_ms, char *answer, size_t size,
 	     struct error *error);
 /* The helper is gone: removes what it has left of its door. */

@@ -42,6 +42,7 @@
 #include "mount/reclaim.h"
 #include "mount/report.h"
 #include "mount/tell.h"
+#include "mount/track.h"
 #include "mount/trouble.h"
 #include "mount/via.h"
 #include "mount/worker.h"
@@ -70,6 +71,7 @@ struct mount {
 	struct managed managed;		/* if device.chunk is not 0 */
 	struct mapfile mapfile;		/* of a new device with --store */
 	struct door *door;		/* of a managed device; NULL: it could not be opened */
+	struct trackers trackers;	/* who came to it to be told what is written */
 	struct hooks *hooks;
 	struct reach reach;
 	struct report report;		/* of it, and of pull and push */
@@ -277,6 +279,11 @@ static void mount_asked(void *data, enum door_word word, const char *argument)
 		if (err)	/* otherwise mount_finalized() or mount_prepared() answers */
 			door_answer(m->door, word, err, error.text);
 		break;
+	case DOOR_TRACK:
+		err = door_take(m->door, word);
+		if (err >= 0)
+			tracker_new(&m->trackers, err);
+		break;
 	case DOOR_UNDO:
 		if (m->leech && !leech_has_region(m->leech)) {
 			err = leech_undo(m->leech, &error);
@@ -341,6 +348,7 @@ static void mount_door(struct mount *m)
 {
 	struct error error = { 0 };
 
+	m->trackers = (struct trackers) { m->loop, m->control, &m->device, NULL };
 	if ((m->device.chunk || m->options->seed) &&
 	    door_open(m->loop, strrchr(m->path, '/') + 1, mount_asked, m, &m->door, &error))
 		log_warn("%s", error.text);
@@ -804,6 +812,7 @@ static void mount_down(struct mount *m, int status, const struct error *error)
 
 	door_close(m->door);
 	report_end(&m->report);
+	trackers_close(&m->trackers);
 	leech_close(m->leech);
 	stopped = seed_close(m->seed);
 	for (uint32_t i = 0; stopped && i < m->workers_used; i++)

@@ -93,6 +93,28 @@ int beneath_open(int folder, const char *name, uint32_t mode, bool *made, struct
 	return fd;
 }
 
+int beneath_sync(int folder, const char *name)
+{
+	char path[SYNC_NAME_MAX + 1];
+	const char *last;
+	char *slash;
+	int fd, code = 0;
+
+	strcpy(path, name);
+	do {
+		fd = parent_open(folder, path, false, &last);
+		if (fd < 0)
+			return fd;
+		if (fsync(fd) < 0)
+			code = -errno;
+		close(fd);
+		slash = strrchr(path, '/');
+		if (slash)
+			*slash = '\0';
+	} while (slash && !code);
+	return code;
+}
+
 int beneath_remove(int folder, const char *name, struct error *error)
 {
 	char path[SYNC_NAME_MAX + 1];

@@ -17,6 +17,8 @@ struct error;
  * there. @name: sync_name_valid(). Returns a descriptor, and *@made, or a negative errno with a sentence.
  */
 int beneath_open(int folder, const char *name, uint32_t mode, bool *made, struct error *error);
+/* The name is on the disk, and those of the folders above it. Waits; any thread. 0 or a negative errno. */
+int beneath_sync(int folder, const char *name);
 /* Removes the regular file @name, and the folders above it that are empty then. It is not there: 0. */
 int beneath_remove(int folder, const char *name, struct error *error);
 

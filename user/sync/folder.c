@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "lib/size.h"
 #include "sync/beneath.h"
 #include "sync/folder.h"
+#include "sync/marks.h"
 #include "sync/region.h"
 
 int folder_open(struct folder *folder, const char *path, const struct opt_list *devices,
@@ -32,11 +34,10 @@ int folder_open(struct folder *folder, const char *path, const struct opt_list *
 
 static void holding_drop(struct folder *folder, struct holding *holding)
 {
-	struct holding **link = &folder->holdings;
-
-	while (*link != holding)
-		link = &(*link)->next;
-	*link = holding->next;
+	*holding->link = holding->next;
+	if (holding->next)
+		holding->next->link = holding->link;
+	names_remove(&folder->names, &holding->named);
 	folder->memory -= holding->memory;
 	free(holding);
 }
@@ -44,19 +45,20 @@ static void holding_drop(struct folder *folder, struct holding *holding)
 void folder_close(struct folder *folder)
 {
 	while (folder->holdings) {
-		region_put(folder->holdings->region);
+		struct region *region = folder->holdings->region;
+
 		holding_drop(folder, folder->holdings);
+		region_put(region);
 	}
+	names_free(&folder->names);
 	close(folder->fd);
 }
 
 struct holding *folder_find(const struct folder *folder, const char *name)
 {
-	struct holding *holding = folder->holdings;
+	struct name *found = names_find(&folder->names, name);
 
-	while (holding && strcmp(holding->region->name, name) != 0)
-		holding = holding->next;
-	return holding;
+	return found ? (struct holding *)((char *)found - offsetof(struct holding, named)) : NULL;
 }
 
 /* Is there memory for the tables of a region of @size, which has @counted bytes already? */
@@ -116,9 +118,39 @@ static struct holding *holding_add(struct folder *folder, struct region *region)
 	if (!holding)
 		return NULL;
 	holding->region = region;
+	holding->named.name = region->name;
+	if (names_add(&folder->names, &holding->named)) {
+		free(holding);
+		return NULL;
+	}
+	holding->link = &folder->holdings;
 	holding->next = folder->holdings;
+	if (holding->next)
+		holding->next->link = &holding->next;
 	folder->holdings = holding;
 	return holding;
+}
+
+int folder_mark(struct folder *folder, struct holding *holding, struct error *error)
+{
+	int code = 0;
+
+	if (!folder->all || holding->marked)
+		return 0;
+	code = mark_set(folder->fd, holding->region->name, folder->durable, error);
+	holding->marked = !code;
+	return code;
+}
+
+int folder_settle(struct folder *folder, struct holding *holding, struct error *error)
+{
+	int code = 0;
+
+	if (!holding->marked)
+		return 0;
+	code = mark_clear(folder->fd, holding->region->name, error);
+	holding->marked = code;
+	return code;
 }
 
 int folder_resize(struct folder *folder, struct holding *holding, uint64_t size,
@@ -137,10 +169,15 @@ int folder_resize(struct folder *folder, struct holding *holding, uint64_t size,
 		if (end < 0 || (uint64_t)end < size)
 			return error_set(error, -ENOSPC, "the device has %lld bytes, and %" PRIu64 " are to come",
 					 (long long)end, size);
-	} else if (fstat(region->fd, &status) < 0 ||
-		   ((uint64_t)status.st_size != size && ftruncate(region->fd, (off_t)size) < 0)) {
-		return error_set(error, -errno, "cannot give it %" PRIu64 " bytes: %s", size,
-				 strerror(errno));
+	} else if (fstat(region->fd, &status) < 0) {
+		return error_set(error, -errno, "cannot look at it: %s", strerror(errno));
+	} else if ((uint64_t)status.st_size != size) {
+		code = folder_mark(folder, holding, error);
+		if (code)
+			return code;
+		if (ftruncate(region->fd, (off_t)size) < 0)
+			return error_set(error, -errno, "cannot give it %" PRIu64 " bytes: %s", size,
+					 strerror(errno));
 	}
 	if (region_set_size(region, size))
 		return error_set(error, -ENOMEM, "out of memory for its hashes");
@@ -177,6 +214,25 @@ static int region_take(struct folder *folder, const struct sync_message *open,
 	return error_set(error, -ENOMEM, "out of memory");
 }
 
+/* The same; before there is a new file it is marked: an empty one is nobody's either. */
+static int region_new_take(struct folder *folder, const struct sync_message *open,
+			   const struct hashing *hashing, struct holding **holding, bool *made,
+			   struct error *error)
+{
+	const char *name = open->open.name;
+	int code = !folder->all ? 0 : mark_set(folder->fd, name, folder->durable, error);
+
+	if (!code)
+		code = region_take(folder, open, hashing, holding, made, error);
+	if (!folder->all)
+		return code;
+	if (code || !*made)
+		mark_clear(folder->fd, name, NULL);
+	else
+		(*holding)->marked = true;
+	return code;
+}
+
 int folder_take(struct folder *folder, const struct sync_message *open,
 		const struct hashing *hashing, struct holding **taken, bool *empty,
 		struct error *error)
@@ -187,8 +243,10 @@ int folder_take(struct folder *folder, const struct sync_message *open,
 
 	if (holding && holding->written)
 		return error_set(error, -EBUSY, "another sender writes to it, or the hub has just begun and reads it: try again");
+	if (folder->all && marks_name(open->open.name))
+		return error_set(error, -EPERM, "this name is for what the hub notes: give it another one");
 	if (!holding) {
-		code = region_take(folder, open, hashing, &holding, &made, error);
+		code = region_new_take(folder, open, hashing, &holding, &made, error);
 		if (code)
 			return code;
 	}
@@ -205,19 +263,30 @@ int folder_take(struct folder *folder, const struct sync_message *open,
 
 void folder_give(struct folder *folder, struct holding *holding)
 {
+	struct region *region;
+
 	holding->written = false;
 	if (folder->all)
 		return;
-	region_put(holding->region);
+	region = holding->region;
 	holding_drop(folder, holding);
+	region_put(region);
+}
+
+int folder_sync(const struct folder *folder, const char *name)
+{
+	return device_find(folder, name) ? 0 : beneath_sync(folder->fd, name);
 }
 
 int folder_remove(struct folder *folder, const char *name, struct region **was,
 		  struct error *error)
 {
 	struct holding *holding = folder_find(folder, name);
+	int code;
 
 	*was = NULL;
+	if (folder->all && marks_name(name))
+		return 0;
 	if (folder->keep || device_find(folder, name))
 		return 0;
 	if (holding && holding->written)
@@ -227,7 +296,10 @@ int folder_remove(struct folder *folder, const char *name, struct region **was,
 		*was = holding->region;
 		holding_drop(folder, holding);
 	}
-	return beneath_remove(folder->fd, name, error);
+	code = beneath_remove(folder->fd, name, error);
+	if (!code && folder->all)
+		mark_clear(folder->fd, name, NULL);
+	return code;
 }
 
 /* --- what is there -------------------------------------------------------------------------- */
@@ -247,11 +319,14 @@ static int walk_file(struct walk *walk, const char *name, uint64_t size)
 	bool made;
 	int code;
 
-	if (!sync_name_valid(name))
+	if (!sync_name_valid(name) || (walk->folder->all && marks_name(name)))
 		return 0;
 	snprintf(open.open.name, sizeof(open.open.name), "%s", name);
 	code = region_take(walk->folder, &open, walk->hashing, &holding, &made, walk->error);
-	return code ? code : walk->found(walk->data, holding);
+	if (code)
+		return code;
+	holding->marked = walk->folder->all && mark_has(walk->folder->fd, name);
+	return walk->found(walk->data, holding);
 }
 
 /* @fd: the folder @name, closed at the end. */

@@ -13,11 +13,12 @@
 #include <xxhash.h>
 
 #include "lib/error.h"
+#include "sync/blake2s.h"
 #include "sync/crc32c.h"
 #include "sync/hash.h"
 #include "tls/library.h"
 
-const char *const sync_hash_words[] = { "xxh3", "sha256", "crc32c", NULL };
+const char *const sync_hash_words[] = { "xxh3", "sha256", "crc32c", "blake2", NULL };
 
 uint32_t sync_hash_bytes(unsigned int hash)
 {
@@ -25,16 +26,28 @@ uint32_t sync_hash_bytes(unsigned int hash)
 	case SYNC_XXH3:
 		return sizeof(XXH128_canonical_t);
 	case SYNC_SHA256:
-		return SYNC_ROOT;
+	case SYNC_BLAKE2:
+		return SYNC_HASH_MAX;
 	case SYNC_CRC32C:
 		return sizeof(uint32_t);
 	}
 	return 0;
 }
 
+void hashing_strong(const struct hashing *hashing, const void *data, size_t length,
+		    unsigned char *out)
+{
+	if (hashing->hash != SYNC_SHA256)
+		blake2s(data, length, out);
+	/* It fails for want of memory only. What is compared then is no hash of anything. */
+	else if (sym_gnutls_hash_fast(GNUTLS_DIG_SHA256, data, length, out) < 0)
+		abort();
+}
+
 void hashing_fast(const struct hashing *hashing, const void *data, size_t length,
 		  unsigned char *out)
 {
+	unsigned char strong[SYNC_ROOT];
 	XXH128_canonical_t canonical;
 	uint32_t crc;
 
@@ -48,23 +61,18 @@ void hashing_fast(const struct hashing *hashing, const void *data, size_t length
 		memcpy(out, &crc, sizeof(crc));
 		return;
 	case SYNC_SHA256:
-		hashing_strong(data, length, out);
+	case SYNC_BLAKE2:
+		hashing_strong(hashing, data, length, strong);
+		memcpy(out, strong, hashing->bytes);
 	}
-}
-
-void hashing_strong(const void *data, size_t length, unsigned char *out)
-{
-	/* It fails for want of memory only. What is compared then is no hash of anything. */
-	if (sym_gnutls_hash_fast(GNUTLS_DIG_SHA256, data, length, out) < 0)
-		abort();
 }
 
 void hashing_both(const struct hashing *hashing, const void *data, size_t length,
 		  unsigned char *fast, unsigned char *strong)
 {
-	hashing_strong(data, length, strong);
-	if (hashing->hash == SYNC_SHA256)
-		memmove(fast, strong, SYNC_ROOT);
+	hashing_strong(hashing, data, length, strong);
+	if (hashing->one)
+		memcpy(fast, strong, hashing->bytes);
 	else
 		hashing_fast(hashing, data, length, fast);
 }
@@ -72,12 +80,13 @@ void hashing_both(const struct hashing *hashing, const void *data, size_t length
 int hashing_init(struct hashing *hashing, enum sync_hash hash, uint32_t chunk, struct error *error)
 {
 	void *zeroes;
-	int code = tls_library_load(error);
+	int code = hash == SYNC_SHA256 ? tls_library_load(error) : 0;
 
 	if (code)
 		return code;
 	*hashing = (struct hashing) {
 		.hash = hash, .bytes = sync_hash_bytes(hash), .chunk = chunk,
+		.one = hash == SYNC_SHA256 || hash == SYNC_BLAKE2,
 	};
 	zeroes = calloc(1, chunk);
 	if (!zeroes)
@@ -87,21 +96,17 @@ int hashing_init(struct hashing *hashing, enum sync_hash hash, uint32_t chunk, s
 	return 0;
 }
 
-bool hashing_root(const struct hashing *hashing, uint64_t size, const unsigned char *strong,
+void hashing_root(const struct hashing *hashing, uint64_t size, const unsigned char *strong,
 		  uint64_t chunks, unsigned char root[SYNC_ROOT])
 {
 	const uint64_t wire_size = htobe64(size);
 	const uint32_t wire_chunk = htobe32(hashing->chunk);
-	gnutls_hash_hd_t hash;
-	bool fine;
+	unsigned char all[sizeof(wire_size) + sizeof(wire_chunk) + SYNC_ROOT];
 
-	if (sym_gnutls_hash_init(&hash, GNUTLS_DIG_SHA256) < 0)
-		return false;
-	fine = sym_gnutls_hash(hash, &wire_size, sizeof(wire_size)) >= 0 &&
-	       sym_gnutls_hash(hash, &wire_chunk, sizeof(wire_chunk)) >= 0 &&
-	       (!chunks || sym_gnutls_hash(hash, strong, chunks * SYNC_ROOT) >= 0);
-	sym_gnutls_hash_deinit(hash, root);
-	return fine;
+	memcpy(all, &wire_size, sizeof(wire_size));
+	memcpy(all + sizeof(wire_size), &wire_chunk, sizeof(wire_chunk));
+	hashing_strong(hashing, strong, chunks * SYNC_ROOT, all + sizeof(all) - SYNC_ROOT);
+	hashing_strong(hashing, all, sizeof(all), root);
 }
 
 char *hash_text(const unsigned char root[SYNC_ROOT], char text[2 * SYNC_ROOT + 1])

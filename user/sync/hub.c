@@ -66,6 +66,7 @@ struct start {
 	struct start *next;
 	struct hub *hub;
 	struct region *region;
+	bool marked;			/* it is torn */
 	struct scan scan;
 };
 
@@ -162,10 +163,8 @@ static const struct sending_ops download_ops = {
 /* @region is to be at this receiver. False: out of memory. */
 static bool download_due(struct download *download, struct region *region)
 {
-	struct sending_entry *entry = download->sending->entries;
+	struct sending_entry *entry = sending_find(download->sending, region->name);
 
-	while (entry && (entry->data != region || entry->gone))
-		entry = entry->next;
 	if (!entry)
 		entry = sending_add(download->sending, region->name, region);
 	if (entry)
@@ -245,12 +244,14 @@ static void upload_removed(struct receiving *receiving, const char *name, struct
 	struct hub *hub = ((struct upload *)receiving->data)->hub;
 
 	tell_removed(receiving->wire.address, name, error);
-	for (struct download *d = hub->downloads; d && was; d = d->next)
-		for (struct sending_entry *e = d->sending->entries; e; e = e->next)
-			if (e->data == was && !e->gone) {
-				sending_remove(d->sending, e);
-				d->news = true;
-			}
+	for (struct download *d = hub->downloads; d && was; d = d->next) {
+		struct sending_entry *entry = sending_find(d->sending, name);
+
+		if (!entry)
+			continue;
+		sending_remove(d->sending, entry);
+		d->news = true;
+	}
 }
 
 static void upload_told(struct receiving *receiving, enum sync_type type)
@@ -334,9 +335,13 @@ static void start_done(struct scan *scan, int code)
 	struct hub *hub = start->hub;
 
 	hub->scans--;
-	if (code)
+	if (code) {
 		log_warn("cannot read '%s', which is not offered: %s", region->name, strerror(-code));
-	else if (region->users > 1) {	/* not removed meanwhile */
+	} else if (start->marked) {
+		log_warn("'%s' is not offered until a sender has brought all of it: the last hub was ended in the midst of that",
+			 region->name);
+		sending_known(region, false);
+	} else if (region->users > 1) {	/* not removed meanwhile */
 		region->version = 1;
 		region->settled = true;
 		sending_known(region, false);
@@ -376,6 +381,7 @@ static int start_add(void *data, struct holding *holding)
 		return -ENOMEM;
 	start->hub = hub;
 	start->region = region_get(holding->region);
+	start->marked = holding->marked;
 	start->scan = (struct scan) {
 		.region = holding->region, .end = holding->region->chunks, .fresh = true,
 		.changed = start_changed, .done = start_done,
@@ -439,6 +445,7 @@ static int hub_start(struct hub *hub, const char *folder, struct error *error)
 	if (!code)
 		code = folder_open(&hub->folder, folder, &no_devices, error);
 	hub->folder.all = true;
+	hub->folder.durable = options->durable;
 	hub->folder.keep = options->keep;
 	hub->folder.memory_max = options->memory;
 	if (!code)

@@ -79,7 +79,7 @@ static void encode_hello(const struct sync_message *m, struct nbd_writer *to)
 	nbd_put16(to, m->hello.version_min);
 	nbd_put16(to, m->hello.version_max);
 	nbd_put16(to, m->hello.role);
-	nbd_put16(to, 0);
+	nbd_put16(to, m->hello.patience);
 	nbd_put32(to, m->hello.features);
 	nbd_put(to, m->hello.hashes, SYNC_HASHES);
 	nbd_put32(to, m->hello.chunk);
@@ -193,17 +193,16 @@ static bool decode_hello(struct nbd_reader *from, struct sync_message *m)
 {
 	uint64_t magic = nbd_get64(from);
 	const void *hashes;
-	uint16_t reserved;
 
 	m->hello.version_min = nbd_get16(from);
 	m->hello.version_max = nbd_get16(from);
 	m->hello.role = nbd_get16(from);
-	reserved = nbd_get16(from);
+	m->hello.patience = nbd_get16(from);
 	m->hello.features = nbd_get32(from);
 	hashes = nbd_get(from, SYNC_HASHES);
 	m->hello.chunk = nbd_get32(from);
 	m->hello.streams = nbd_get32(from);
-	if (from->failed || magic != SYNC_MAGIC || reserved)
+	if (from->failed || magic != SYNC_MAGIC)
 		return false;
 	memcpy(m->hello.hashes, hashes, SYNC_HASHES);
 	return m->hello.version_min && m->hello.version_min <= m->hello.version_max &&

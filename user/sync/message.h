@@ -20,7 +20,7 @@
 #define SYNC_CHUNK_MIN		4096u		/* bytes */
 #define SYNC_CHUNK_MAX		(1u << 20)
 #define SYNC_GROUP		16u		/* chunks that are first compared as one */
-#define SYNC_HASH_MAX		32u		/* bytes of a hash */
+#define SYNC_HASH_MAX		16u		/* bytes of a hash that chunks are compared by */
 #define SYNC_ROOT		32u		/* of the strong hash of a whole region */
 #define SYNC_HASHES		4u		/* kinds that a HELLO may offer */
 #define SYNC_NAME_MAX		4095u		/* bytes of a region's name */
@@ -75,6 +75,7 @@ enum sync_list {
 struct sync_hello {
 	uint16_t version_min, version_max;
 	uint16_t role;			/* enum sync_role */
+	uint16_t patience;		/* ms without a byte after which this end gives up; 0: more than that has room for */
 	uint32_t features;		/* none yet; those that both ends have are used */
 	uint8_t hashes[SYNC_HASHES];	/* enum sync_hash, the best first, 0: none */
 	uint32_t chunk;			/* bytes; a receiver: 0 */

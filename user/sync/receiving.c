@@ -130,7 +130,7 @@ static void receiving_ended(struct wire_owner *owner, const struct error *error)
 int receiving_new(const struct receiving_setup *setup, int fd, struct receiving **made,
 		  struct error *error)
 {
-	static const uint8_t all[SYNC_HASHES] = { SYNC_XXH3, SYNC_SHA256, SYNC_CRC32C };
+	static const uint8_t all[SYNC_HASHES] = { SYNC_XXH3, SYNC_SHA256, SYNC_CRC32C, SYNC_BLAKE2 };
 	struct receiving *receiving = calloc(1, sizeof(*receiving));
 	int code;
 

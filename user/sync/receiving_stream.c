@@ -352,6 +352,19 @@ void receiving_stream_forget(struct receiving *receiving, uint32_t number)
 
 /* --- doing --------------------------------------------------------------------------------- */
 
+/* What came is on the disk; once for each stream its name, too: whoever made it may have been killed before. */
+static int stream_sync(struct receiving_stream *stream)
+{
+	int code = 0;
+
+	if (fdatasync(stream->region->fd) < 0)
+		return -errno;
+	if (!stream->named)
+		code = folder_sync(stream->receiving->folder, stream->region->name);
+	stream->named = !code;
+	return code;
+}
+
 static void stream_run(struct pool_job *job, void *scratch)
 {
 	struct receiving_stream *stream = (struct receiving_stream *)job;
@@ -362,8 +375,8 @@ static void stream_run(struct pool_job *job, void *scratch)
 		if (op->type == SYNC_ZERO) {
 			stream->code = region_zero(region->fd, op->offset, op->length);
 		} else if (op->type == SYNC_COMMIT) {
-			if (stream->receiving->durable && fdatasync(region->fd) < 0)
-				stream->code = -errno;
+			if (stream->receiving->durable)
+				stream->code = stream_sync(stream);
 		} else {
 			stream->code = region_write(region->fd, op->offset, op->bytes, op->length);
 			hashing_both(region->hashing, op->bytes, op->length, op->fast, op->strong);
@@ -399,13 +412,12 @@ static void op_commit(struct receiving_stream *stream, const struct receiving_op
 	struct error error = { 0 };
 
 	stream->committing = false;
-	if (!region_root(region, m.commit.root)) {
-		error_set(&error, -ENOMEM, "out of memory for its hash");
-		stream_fail(stream, &error);
-		return;
-	}
+	region_root(region, m.commit.root);
 	if (op->length != region->size || memcmp(op->root, m.commit.root, SYNC_ROOT) != 0) {
 		m.type = SYNC_DIFFERS;
+	} else if (folder_settle(stream->receiving->folder, stream->holding, &error)) {
+		stream_fail(stream, &error);
+		return;
 	} else if (!region->settled) {
 		region->settled = true;
 		region->version++;
@@ -550,8 +562,15 @@ static bool op_valid(const struct receiving_stream *stream, const struct sync_me
 static int op_add(struct receiving_stream *stream, const struct sync_message *m,
 		  struct error *error)
 {
-	struct receiving_op *op = calloc(1, sizeof(*op));
+	struct receiving_op *op;
+	struct error why = { 0 };
 
+	if ((m->type == SYNC_DATA || m->type == SYNC_ZERO) &&
+	    folder_mark(stream->receiving->folder, stream->holding, &why)) {
+		stream_fail(stream, &why);
+		return 0;
+	}
+	op = calloc(1, sizeof(*op));
 	if (!op)
 		return error_set(error, -ENOMEM, "out of memory");
 	op->type = m->type;

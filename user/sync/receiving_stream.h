@@ -34,6 +34,7 @@ struct receiving_stream {
 	bool committing;		/* a COMMIT has no answer yet: nothing may come before that */
 	bool removed;			/* the sender has said so; it is done when nothing writes to it any more */
 	struct sync_message *reopen;	/* an OPEN of the same name, which waits for the end of this one */
+	bool named;			/* with --fsync: its name is on the disk; the job's */
 	uint64_t size;			/* when all that was told is done */
 	uint32_t window;		/* of credit, when nothing is in flight */
 	uint32_t credit;		/* that the sender has left */

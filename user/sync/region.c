@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/error.h"
+#include "mount/track.h"
 #include "sync/region.h"
 
 #define ZEROES	65536u		/* bytes that are written at a time where there can be no hole */
@@ -70,10 +71,10 @@ void region_put(struct region *region)
 {
 	if (--region->users)
 		return;
+	track_close(region->track);
 	if (region->fd >= 0)
 		close(region->fd);
-	if (region->fast != region->strong)
-		free(region->fast);
+	free(region->fast);
 	free(region->strong);
 	free(region->name);
 	free(region);
@@ -81,9 +82,7 @@ void region_put(struct region *region)
 
 uint64_t region_memory(const struct hashing *hashing, uint64_t size)
 {
-	uint32_t each = SYNC_ROOT + (hashing->hash == SYNC_SHA256 ? 0 : hashing->bytes);
-
-	return region_chunks(size, hashing->chunk) * each;
+	return region_chunks(size, hashing->chunk) * (SYNC_ROOT + hashing->bytes);
 }
 
 /* realloc() for @count of @bytes, with a limit. */
@@ -102,14 +101,10 @@ static int tables_grow(struct region *region, uint64_t room)
 	if (!table)
 		return -ENOMEM;
 	region->strong = table;
-	if (region->hashing->hash == SYNC_SHA256) {
-		region->fast = table;
-	} else {
-		table = grow(region->fast, room, region->hashing->bytes);
-		if (!table)
-			return -ENOMEM;
-		region->fast = table;
-	}
+	table = grow(region->fast, room, region->hashing->bytes);
+	if (!table)
+		return -ENOMEM;
+	region->fast = table;
 	region->room = room;
 	return 0;
 }
@@ -181,9 +176,9 @@ void region_group(const struct region *region, uint64_t group, unsigned char *ou
 		     out);
 }
 
-bool region_root(const struct region *region, unsigned char root[SYNC_ROOT])
+void region_root(const struct region *region, unsigned char root[SYNC_ROOT])
 {
-	return hashing_root(region->hashing, region->size, region->strong, region->chunks, root);
+	hashing_root(region->hashing, region->size, region->strong, region->chunks, root);
 }
 
 int region_read(int fd, uint64_t offset, void *data, size_t length)

@@ -15,6 +15,7 @@
 #include "sync/hash.h"
 
 struct error;
+struct track;
 
 struct region {
 	unsigned int users;		/* whoever keeps a pointer to it */
@@ -34,6 +35,7 @@ struct region {
 	bool live;			/* others write to it: what was read to be sent is what it has */
 	bool known;			/* the tables mean something */
 	bool settled;			/* what they say may be committed */
+	struct track *track;		/* the region's: what tells of writes to it; NULL: nobody does */
 	uint64_t version;		/* grows when it is to be committed anew */
 	struct sending_stream *streams;	/* on which it is being sent */
 };
@@ -88,8 +90,7 @@ void region_note(struct region *region, uint64_t index, const unsigned char *fas
 int region_tail_zero(struct region *region);
 /* The hash of a group: of the hashes of its chunks. */
 void region_group(const struct region *region, uint64_t group, unsigned char *out);
-/* False: no memory. */
-bool region_root(const struct region *region, unsigned char root[SYNC_ROOT]);
+void region_root(const struct region *region, unsigned char root[SYNC_ROOT]);
 
 /*
  * These are for any thread, and touch no table. Each returns 0 or a negative errno.

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "migrate/dirty.h"
 #include "sync/pool.h"
 #include "sync/region.h"
 #include "sync/scan.h"
@@ -24,9 +25,18 @@ struct part {
 	struct pool_job job;
 	struct scan *scan;
 	uint64_t first, end;		/* chunks */
+	uint64_t hashed;
 	int code;
 	bool changed[PART_CHUNKS];
 };
+
+/* Are there any among chunks @first to @end that may have changed? */
+static bool is_wanted(const struct scan *scan, uint64_t first, uint64_t end)
+{
+	const uint32_t chunk = scan->region->hashing->chunk;
+
+	return !scan->only || dirty_any(scan->only, first * chunk, (end - first) * chunk);
+}
 
 static uint64_t part_chunks(const struct scan *scan)
 {
@@ -70,15 +80,17 @@ static int chunk_look(struct scan *scan, uint64_t index, bool hole, char *scratc
 	code = region_read(region->fd, index * hashing->chunk, scratch, length);
 	if (code)
 		return code;
-	hashing_fast(hashing, scratch, length, fast);
-	*changed = scan->fresh || memcmp(region_fast(region, index), fast, hashing->bytes) != 0;
-	if (!*changed)
-		return 0;
-	if (hashing->hash == SYNC_SHA256)
-		memcpy(strong, fast, SYNC_ROOT);
-	else
-		hashing_strong(scratch, length, strong);
-	region_note(region, index, fast, strong);
+	if (hashing->one) {
+		hashing_both(hashing, scratch, length, fast, strong);
+		*changed = scan->fresh || memcmp(region_strong(region, index), strong, SYNC_ROOT) != 0;
+	} else {
+		hashing_fast(hashing, scratch, length, fast);
+		*changed = scan->fresh || memcmp(region_fast(region, index), fast, hashing->bytes) != 0;
+		if (*changed)
+			hashing_strong(hashing, scratch, length, strong);
+	}
+	if (*changed)
+		region_note(region, index, fast, strong);
 	return 0;
 }
 
@@ -89,8 +101,12 @@ static void part_run(struct pool_job *job, void *scratch)
 	const uint32_t chunk = scan->region->hashing->chunk;
 	bool hole = is_hole(scan, part->first * chunk, part->end * chunk);
 
-	for (uint64_t i = part->first; i < part->end && !part->code; i++)
+	for (uint64_t i = part->first; i < part->end && !part->code; i++) {
+		if (!is_wanted(scan, i, i + 1))
+			continue;
 		part->code = chunk_look(scan, i, hole, scratch, &part->changed[i - part->first]);
+		part->hashed++;
+	}
 }
 
 static void scan_go_on(struct scan *scan);
@@ -105,7 +121,7 @@ static void part_done(struct pool_job *job)
 	for (uint64_t i = part->first; i < part->end && !scan->code; i++)
 		if (part->changed[i - part->first])
 			scan->changed(scan, i);
-	scan->looked += part->end - part->first;
+	scan->hashed += part->hashed;
 	free(part);
 	scan->flying--;
 	scan_go_on(scan);
@@ -114,8 +130,15 @@ static void part_done(struct pool_job *job)
 static void scan_go_on(struct scan *scan)
 {
 	while (!scan->code && scan->next < scan->end && scan->flying < PARTS * scan->pool->threads) {
-		struct part *part = calloc(1, sizeof(*part));
+		uint64_t end = scan->end - scan->next > part_chunks(scan) ?
+			       scan->next + part_chunks(scan) : scan->end;
+		struct part *part;
 
+		if (!is_wanted(scan, scan->next, end)) {
+			scan->next = end;
+			continue;
+		}
+		part = calloc(1, sizeof(*part));
 		if (!part) {
 			scan->code = -ENOMEM;
 			break;
@@ -124,9 +147,7 @@ static void scan_go_on(struct scan *scan)
 		part->job.done = part_done;
 		part->scan = scan;
 		part->first = scan->next;
-		part->end = scan->end - scan->next > part_chunks(scan) ?
-			    scan->next + part_chunks(scan) : scan->end;
-		scan->next = part->end;
+		part->end = scan->next = end;
 		scan->flying++;
 		pool_submit(scan->pool, &part->job);
 	}
@@ -140,7 +161,7 @@ void scan_start(struct scan *scan, struct pool *pool)
 	scan->next = scan->first;
 	scan->flying = 0;
 	scan->code = 0;
-	scan->looked = 0;
+	scan->hashed = 0;
 	atomic_store(&scan->data, 0);
 	atomic_store(&scan->hole, UINT64_MAX);
 	scan_go_on(scan);

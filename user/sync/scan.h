@@ -8,14 +8,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct dirty;
 struct pool;
 struct region;
 
-/* Embedded by its user, who sets the first four members, and leaves it and the region alone. */
+/* Embedded by its user, who sets the first members, and leaves it and the region alone. */
 struct scan {
 	struct region *region;
 	uint64_t first, end;		/* chunks */
 	bool fresh;			/* what the tables have means nothing: everything has changed */
+	const struct dirty *only;	/* NULL; or what may have changed: all else is not read */
 	/* In the loop, for chunks in any order; the tables have their new hashes. */
 	void (*changed)(struct scan *scan, uint64_t chunk);
 	/* In the loop, at the end: 0, or a negative errno, with which it ended early. */
@@ -28,7 +30,7 @@ struct scan {
 	int code;
 	_Atomic uint64_t data;		/* bytes: there is no data between ... */
 	_Atomic uint64_t hole;		/* ... the first and this offset; hole >= data: nothing is known */
-	uint64_t looked;		/* chunks that are done */
+	uint64_t hashed;		/* chunks, so far */
 };
 
 /* done() may come before it returns. */

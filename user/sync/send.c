@@ -24,6 +24,7 @@
 #include "lib/loop.h"
 #include "lib/progress.h"
 #include "lib/signals.h"
+#include "mount/track.h"
 #include "sync/catalogue.h"
 #include "sync/pool.h"
 #include "sync/region.h"
@@ -45,7 +46,11 @@ struct file {
 	struct sending_entry *entry;
 	struct region *region;		/* while it has a stream */
 	struct scan scan;
-	bool wants_scan, scanning;
+	struct pool_job taking;		/* what was written, before a scan of that */
+	struct error untold;		/* why that could not be told */
+	bool untracked;			/* it was said that nobody tells of writes to it */
+	struct file *want_next, **want_link;	/* of those that are to be scanned; NULL: it is not */
+	bool scanning;
 	bool agreed;			/* @root and @size are what both ends have */
 	bool told;			/* and that was printed */
 	bool gone;			/* in no list any more: freed with its stream */
@@ -65,11 +70,13 @@ struct send {
 	struct tls_credentials *credentials;
 	struct sending *sending;
 	struct file *files;		/* by rising name */
+	struct file *wanted, **wanted_last;	/* to be scanned, in the order in which they came */
 	unsigned int scans;		/* going on */
 	uint64_t round;			/* 0: none yet */
 	bool in_round, said_round;
 	bool stopping, finished;
 	unsigned int failures;		/* in this round */
+	uint64_t hashed;		/* chunks, in this round, to find out what has changed */
 	uint64_t again;			/* ns */
 	uint64_t signalled;
 	uint64_t began;			/* ns: the round */
@@ -91,6 +98,38 @@ static void send_finish(struct send *send, const struct error *why)
 
 /* --- scans --------------------------------------------------------------------------------- */
 
+static void want_drop(struct file *file)
+{
+	if (!file->want_link)
+		return;
+	*file->want_link = file->want_next;
+	if (file->want_next)
+		file->want_next->want_link = file->want_link;
+	else
+		file->send->wanted_last = file->want_link;
+	file->want_link = NULL;
+}
+
+/* Not one that is scanned still, of the region that it had. */
+static struct file *want_first(const struct send *send)
+{
+	struct file *file = send->wanted;
+
+	while (file && file->scanning)
+		file = file->want_next;
+	return file;
+}
+
+static void want_scan(struct file *file)
+{
+	if (file->want_link)
+		return;
+	file->want_next = NULL;
+	file->want_link = file->send->wanted_last;
+	*file->want_link = file;
+	file->send->wanted_last = &file->want_next;
+}
+
 static void scans_go_on(struct send *send);
 
 static void scan_changed(struct scan *scan, uint64_t chunk)
@@ -107,6 +146,7 @@ static void scan_done(struct scan *scan, int code)
 
 	file->scanning = false;
 	file->send->scans--;
+	file->send->hashed += scan->hashed;
 	if (region != file->region || code == -ECANCELED) {
 		;		/* its stream has been closed meanwhile, or all of them are about to be */
 	} else if (code) {
@@ -122,30 +162,88 @@ static void scan_done(struct scan *scan, int code)
 	scans_go_on(file->send);
 }
 
+static void file_take(struct pool_job *job, void *scratch)
+{
+	struct file *file = (struct file *)((char *)job - offsetof(struct file, taking));
+	const struct region *region = file->scan.region;
+
+	(void)scratch;
+	file->untold = (struct error) { 0 };
+	track_take(region->track, region->fd, &file->untold);
+}
+
+static void file_taken(struct pool_job *job)
+{
+	struct file *file = (struct file *)((char *)job - offsetof(struct file, taking));
+	struct region *region = file->scan.region;
+
+	if (region != file->region || file->send->finished) {
+		scan_done(&file->scan, -ECANCELED);
+		return;
+	}
+	if (file->untold.code) {
+		log_warn("%s: %s; all of it is hashed", file->path, file->untold.text);
+		track_close(region->track);
+		region->track = NULL;
+	} else {
+		file->scan.only = &region->track->dirty;
+	}
+	scan_start(&file->scan, file->send->pool);
+}
+
 static void scans_go_on(struct send *send)
 {
-	for (struct file *f = send->files; f && send->scans < SCANS; f = f->next) {
-		if (!f->wants_scan || f->scanning || !f->region)
-			continue;
-		f->wants_scan = false;
+	struct file *f;
+
+	while (send->scans < SCANS && (f = want_first(send))) {
+		want_drop(f);
 		f->scanning = true;
 		send->scans++;
 		f->scan = (struct scan) {
 			.region = region_get(f->region), .end = f->region->chunks,
 			.fresh = !f->region->known, .changed = scan_changed, .done = scan_done,
 		};
+		if (f->region->track && !f->region->track->all) {
+			f->taking.run = file_take;
+			f->taking.done = file_taken;
+			pool_submit(send->pool, &f->taking);
+			continue;
+		}
+		if (f->region->track)
+			f->region->track->all = false;
 		scan_start(&f->scan, send->pool);
 	}
 }
 
 static void file_free(struct file *file)
 {
+	want_drop(file);
 	free(file->name);
 	free(file->path);
 	free(file);
 }
 
 /* --- regions, for the connection ------------------------------------------------------------ */
+
+/* Who tells of writes to a device from now on. With --detect=auto it may be nobody. */
+static int region_track(struct file *file, struct region *region, struct error *error)
+{
+	const int detect = file->send->options->detect;
+	struct error why = { 0 };
+
+	if (detect == SEND_HASH || (detect == SEND_AUTO && !region->device))
+		return 0;
+	if (!track_open(region->fd, &region->track, &why)) {
+		file->untracked = false;
+		return 0;
+	}
+	if (detect == SEND_EPOCH)
+		return error_set(error, why.code, "%s: %s; --detect=auto hashes it", file->path, why.text);
+	if (!file->untracked)
+		log_warn("%s: %s; all of it is hashed each time", file->path, why.text);
+	file->untracked = true;
+	return 0;
+}
 
 static int region_open(struct sending *sending, struct sending_entry *entry,
 		       struct region **region, struct error *error)
@@ -160,6 +258,11 @@ static int region_open(struct sending *sending, struct sending_entry *entry,
 	if (code) {
 		close(fd);
 		error_prefix(error, "%s: ", file->path);
+		return code;
+	}
+	code = region_track(file, *region, error);
+	if (code) {
+		region_put(*region);
 		return code;
 	}
 	file->region = *region;
@@ -178,7 +281,7 @@ static void region_closed(struct sending *sending, struct sending_entry *entry,
 	if (file->scanning)
 		scan_stop(&file->scan);
 	file->region = NULL;
-	file->wants_scan = false;
+	want_drop(file);
 	region_put(region);
 	if (file->gone)
 		file_free(file);
@@ -190,11 +293,13 @@ static void region_learn(struct sending *sending, struct region *region, bool em
 
 	(void)sending;
 	if (empty) {
+		if (region->track)
+			region->track->all = false;	/* all data is read from now on */
 		region->settled = true;
 		sending_known(region, true);
 		return;
 	}
-	file->wants_scan = true;
+	want_scan(file);
 	scans_go_on(file->send);
 }
 
@@ -237,6 +342,7 @@ static cJSON *round_json(const struct send *send, double seconds)
 	json_add_u64(json, "data_bytes", sending->counts.data - send->before.data);
 	json_add_u64(json, "zero_bytes", sending->counts.zero - send->before.zero);
 	json_add_u64(json, "chunks", sending->counts.chunks - send->before.chunks);
+	json_add_u64(json, "hashed", send->hashed);
 	json_add_u64(json, "repaired", sending->counts.repaired - send->before.repaired);
 	json_add_u64(json, "wire_bytes",
 		     sending->wire.sent + sending->wire.received - send->wire_before);
@@ -335,6 +441,7 @@ static struct file *file_new(struct send *send, const struct catalogue_item *ite
 static void file_again(struct send *send, struct file *file)
 {
 	struct region *region = file->region;
+	struct error error = { 0 };
 	struct stat now, then;
 	uint64_t size;
 
@@ -350,6 +457,10 @@ static void file_again(struct send *send, struct file *file)
 		size = region->size;
 	region->settled = false;
 	region->version = send->round;
+	if (!region->track && region_track(file, region, &error)) {
+		sending_lost(region, &error);
+		return;
+	}
 	if (size != region->size) {
 		if (region_set_size(region, size)) {
 			sending_restart(send->sending, file->entry);
@@ -357,7 +468,7 @@ static void file_again(struct send *send, struct file *file)
 		}
 		sending_resized(region);
 	}
-	file->wants_scan = true;
+	want_scan(file);
 }
 
 /*
@@ -414,6 +525,7 @@ static void round_begin(struct send *send)
 	send->round++;
 	send->in_round = true;
 	send->failures = catalogue.skipped;
+	send->hashed = 0;
 	send->began = loop_now();
 	send->before = send->sending->counts;
 	send->wire_before = send->sending->wire.sent + send->sending->wire.received;
@@ -509,19 +621,22 @@ static const struct sending_ops send_ops = {
 
 static int send_connect(struct send *send, struct error *error)
 {
+	/* Looked at once, one hash of each chunk is less work than two; again and again, a fast one is. */
+	static const uint8_t once[SYNC_HASHES] = { SYNC_BLAKE2, SYNC_XXH3, SYNC_SHA256, SYNC_CRC32C };
+	static const uint8_t again[SYNC_HASHES] = { SYNC_XXH3, SYNC_BLAKE2, SYNC_SHA256, SYNC_CRC32C };
 	const struct send_options *options = send->options;
 	struct sending_setup setup = {
 		.loop = send->loop, .pool = send->pool, .ops = &send_ops, .data = send,
-		.hashes = { SYNC_XXH3, SYNC_SHA256, SYNC_CRC32C }, .chunk = options->chunk,
+		.chunk = options->chunk,
 		.credentials = send->credentials, .address = options->to, .limits = options->limits,
 	};
 	char host[256];
 	int fd, code;
 
-	if (options->hash >= 0) {
-		memset(setup.hashes, 0, sizeof(setup.hashes));
+	if (options->hash >= 0)
 		setup.hashes[0] = (uint8_t)(options->hash + 1);
-	}
+	else
+		memcpy(setup.hashes, options->interval ? again : once, sizeof(setup.hashes));
 	code = address_connect(options->to, SYNC_PORT, &fd, host, error);
 	if (code)
 		return code;
@@ -605,8 +720,10 @@ int send_run(const struct send_options *options, char *const *paths, int count,
 	struct send send = {
 		.options = options, .paths = paths, .path_count = count, .signals.fd = -1,
 	};
-	int code = send_start(&send, error);
+	int code;
 
+	send.wanted_last = &send.wanted;
+	code = send_start(&send, error);
 	while (!code && !send_over(&send))
 		code = loop_once(send.loop, UINT64_MAX);
 	pool_free(send.pool);

@@ -11,11 +11,19 @@
 #include "sync/address.h"
 #include "sync/wire.h"
 
+/* How it is found, from the second round on, what has changed of a device. */
+enum send_detect {
+	SEND_HASH,			/* by hashing all of it */
+	SEND_EPOCH,			/* by the module, which knows what was written: only that is hashed */
+	SEND_AUTO,			/* by the module where it can, else by hashing */
+};
+
 struct send_options {
 	const char *to;
 	uint32_t interval;		/* ms, 0: once */
 	int hash;			/* index of sync_hash_words, -1: whatever both have */
 	uint32_t chunk;			/* bytes */
+	int detect;			/* enum send_detect */
 	uint32_t threads;		/* 0: one per CPU, up to 8 */
 	bool progress, json;
 	struct sync_security security;

@@ -94,8 +94,33 @@ static int sending_message(struct wire_owner *owner, const struct sync_message *
 
 /* --- what is to be done -------------------------------------------------------------------- */
 
+static void list_init(struct sending_list *list)
+{
+	list->last = &list->first;
+}
+
+static void list_leave(struct sending_entry *entry)
+{
+	*entry->link = entry->next;
+	if (entry->next)
+		entry->next->link = entry->link;
+	else
+		entry->list->last = entry->link;
+}
+
+static void list_join(struct sending_list *list, struct sending_entry *entry)
+{
+	entry->list = list;
+	entry->next = NULL;
+	entry->link = list->last;
+	*list->last = entry;
+	list->last = &entry->next;
+}
+
+/* It is in no table any more. */
 static void entry_free(struct sending_entry *entry)
 {
+	list_leave(entry);
 	free(entry->name);
 	free(entry);
 }
@@ -103,6 +128,17 @@ static void entry_free(struct sending_entry *entry)
 static bool is_due(const struct sending_entry *entry)
 {
 	return entry->due > entry->done && !entry->failed && !entry->gone;
+}
+
+void sending_place(struct sending_entry *entry, struct sending *sending)
+{
+	struct sending_list *list = entry->gone ? &sending->gone :
+				    is_due(entry) && !entry->stream ? &sending->waiting : &sending->rest;
+
+	if (entry->list == list)
+		return;
+	list_leave(entry);
+	list_join(list, entry);
 }
 
 /* A stream that has nothing to do gives its place to another entry. False: all are at work. */
@@ -120,21 +156,18 @@ static bool stream_spare(struct sending *sending)
 /* Entries that are gone, and have no stream any more. */
 static void entries_drop(struct sending *sending)
 {
-	struct sending_entry **link = &sending->entries, *entry;
+	struct sending_entry *entry, *next;
 
-	while ((entry = *link)) {
+	for (entry = sending->gone.first; entry; entry = next) {
 		struct sync_message m = { .type = SYNC_REMOVE };
 
-		if (!entry->gone || entry->stream) {
-			link = &entry->next;
+		next = entry->next;
+		if (entry->stream)
 			continue;
-		}
 		strcpy(m.open.name, entry->name);
 		wire_say(&sending->wire, &m);
-		*link = entry->next;
 		entry_free(entry);
 	}
-	sending->last = link;
 }
 
 /* Is there still a stream of another region of that name? The receiver has one at a time. */
@@ -151,7 +184,7 @@ static bool name_leaving(const struct sending *sending, const struct sending_ent
 static bool streams_settle(struct sending *sending)
 {
 	struct sending_stream *stream, *next;
-	bool busy = false;
+	struct sending_entry *e, *after;
 
 	for (stream = sending->streams; stream; stream = next) {
 		next = stream->next;
@@ -159,14 +192,12 @@ static bool streams_settle(struct sending *sending)
 			sending_stream_close(stream);
 	}
 	entries_drop(sending);
-	for (struct sending_entry *e = sending->entries; e; e = e->next) {
+	for (e = sending->waiting.first; e; e = after) {
 		struct region *region;
 		struct error error = { 0 };
 
-		if (!is_due(e))
-			continue;
-		busy = true;
-		if (e->stream || name_leaving(sending, e))
+		after = e->next;
+		if (name_leaving(sending, e))
 			continue;
 		if (sending->open >= sending->most && !stream_spare(sending))
 			break;
@@ -176,9 +207,13 @@ static bool streams_settle(struct sending *sending)
 			sending->ops->close(sending, e, region);
 		}
 		e->failed = true;
+		sending_place(e, sending);
 		sending->ops->failed(sending, e, &error);
 	}
-	return busy;
+	stream = sending->streams;
+	while (stream && !is_due(stream->entry))
+		stream = stream->next;
+	return stream || sending->waiting.first;
 }
 
 /* The first in the row goes to its end, so that all have their turn at the batches. */
@@ -241,7 +276,9 @@ int sending_new(const struct sending_setup *setup, int fd, struct sending **made
 			.chunk = setup->chunk,
 		},
 	};
-	sending->last = &sending->entries;
+	list_init(&sending->waiting);
+	list_init(&sending->gone);
+	list_init(&sending->rest);
 	memcpy(sending->offer.hashes, setup->hashes, SYNC_HASHES);
 	code = wire_open(&sending->wire, setup->loop, &sending->owner, fd, setup->credentials,
 			 setup->hostname, setup->address, &setup->limits, &sending->offer, error);
@@ -259,12 +296,13 @@ void sending_free(struct sending *sending)
 		sending_stream_close(sending->streams);
 	wire_free(&sending->wire);
 	loop_task_cancel(sending->loop, &sending->pump);
-	while (sending->entries) {
-		struct sending_entry *entry = sending->entries;
-
-		sending->entries = entry->next;
-		entry_free(entry);
-	}
+	while (sending->waiting.first)
+		entry_free(sending->waiting.first);
+	while (sending->gone.first)
+		entry_free(sending->gone.first);
+	while (sending->rest.first)
+		entry_free(sending->rest.first);
+	names_free(&sending->names);
 	sending_batches_free(sending);
 	free(sending);
 }
@@ -273,21 +311,33 @@ struct sending_entry *sending_add(struct sending *sending, const char *name, voi
 {
 	struct sending_entry *entry = calloc(1, sizeof(*entry));
 
-	if (entry)
-		entry->name = strdup(name);
-	if (!entry || !entry->name) {
+	if (!entry)
+		return NULL;
+	entry->name = strdup(name);
+	entry->named.name = entry->name;
+	if (!entry->name || names_add(&sending->names, &entry->named)) {
+		free(entry->name);
 		free(entry);
 		return NULL;
 	}
 	entry->data = data;
-	*sending->last = entry;
-	sending->last = &entry->next;
+	list_join(&sending->rest, entry);
 	return entry;
+}
+
+struct sending_entry *sending_find(const struct sending *sending, const char *name)
+{
+	struct name *found = names_find(&sending->names, name);
+
+	return found ? (struct sending_entry *)((char *)found - offsetof(struct sending_entry, named)) :
+		       NULL;
 }
 
 void sending_remove(struct sending *sending, struct sending_entry *entry)
 {
 	entry->gone = true;
+	names_remove(&sending->names, &entry->named);
+	sending_place(entry, sending);
 	if (entry->stream)
 		entry->stream->state = SENDING_FAILED;
 	loop_task_queue(sending->loop, &sending->pump);
@@ -297,6 +347,7 @@ void sending_due(struct sending *sending, struct sending_entry *entry, uint64_t 
 {
 	entry->due = version;
 	entry->failed = false;
+	sending_place(entry, sending);
 	loop_task_queue(sending->loop, &sending->pump);
 }
 

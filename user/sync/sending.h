@@ -18,6 +18,7 @@
 
 #include "chunk/bits.h"
 #include "sync/hash.h"
+#include "sync/names.h"
 #include "sync/wire.h"
 
 struct pool;
@@ -53,8 +54,15 @@ struct sending_ops {
 	void (*ended)(struct sending *sending, const struct error *error);
 };
 
+/* Entries in the order in which they came to it; each is in one list. */
+struct sending_list {
+	struct sending_entry *first, **last;
+};
+
 struct sending_entry {
-	struct sending_entry *next;
+	struct sending_entry *next, **link;
+	struct sending_list *list;
+	struct name named;		/* unless it is gone */
 	char *name;
 	void *data;			/* the owner's */
 	uint64_t due;			/* the version that the receiver is to have; 0: none */
@@ -84,7 +92,10 @@ struct sending {
 	bool ready;			/* it is */
 	bool over;			/* the connection has ended: */
 	struct error why;
-	struct sending_entry *entries, **last;
+	struct sending_list waiting;	/* due, without a stream */
+	struct sending_list gone;	/* to be dropped when they have no stream */
+	struct sending_list rest;
+	struct names names;		/* of all but those that are gone */
 	struct sending_stream *streams;	/* in the order in which they have their turn */
 	unsigned int open, most;	/* streams */
 	uint32_t numbered;		/* streams so far */
@@ -114,8 +125,10 @@ int sending_new(const struct sending_setup *setup, int fd, struct sending **send
 /* From ended() on, or when the pool is freed. Its regions are closed, by ops->close(), before it returns. */
 void sending_free(struct sending *sending);
 
-/* A new entry, which is due when somebody says so. NULL: out of memory. */
+/* A new entry, the only one of its name, which is due when somebody says so. NULL: out of memory. */
 struct sending_entry *sending_add(struct sending *sending, const char *name, void *data);
+/* The one called @name, or NULL. */
+struct sending_entry *sending_find(const struct sending *sending, const char *name);
 /* It is gone: the receiver is told, and the entry is freed, which may be later. */
 void sending_remove(struct sending *sending, struct sending_entry *entry);
 /* Version @version of it is to be sent. */

@@ -66,6 +66,7 @@ int sending_stream_open(struct sending *sending, struct sending_entry *entry,
 	stream->region_next = region->streams;
 	region->streams = stream;
 	entry->stream = stream;
+	sending_place(entry, sending);
 	while (*link)
 		link = &(*link)->next;
 	*link = stream;
@@ -93,6 +94,7 @@ void sending_stream_close(struct sending_stream *stream)
 	*link = stream->region_next;
 	sending->open--;
 	stream->entry->stream = NULL;
+	sending_place(stream->entry, sending);
 	sending->ops->close(sending, stream->entry, stream->region);
 	bits_free(&stream->dirty);
 	free(stream->groups);
@@ -279,16 +281,11 @@ static bool take_hashes(struct sending_stream *stream, const struct sync_message
 static void commit(struct sending_stream *stream)
 {
 	struct sync_message m = { .type = SYNC_COMMIT, .stream = stream->number };
-	struct error error = { 0 };
 
 	if (stream->credit < sync_cost(&m))
 		return;
 	stream->version = stream->region->version;
-	if (!region_root(stream->region, stream->root)) {
-		error_set(&error, -ENOMEM, "out of memory for the hash of '%s'", stream->entry->name);
-		sending_stream_fail(stream, &error);
-		return;
-	}
+	region_root(stream->region, stream->root);
 	memcpy(m.commit.root, stream->root, SYNC_ROOT);
 	m.commit.size = stream->size;
 	pay(stream, &m);

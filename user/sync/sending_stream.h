@@ -63,6 +63,9 @@ void sending_stream_fail(struct sending_stream *stream, const struct error *erro
 /* Is there nothing to do for it, until something changes or another version is due? */
 bool sending_stream_idle(const struct sending_stream *stream);
 
+/* sending.c: @entry has got a stream, or lost it, or is due, or is not any more. */
+void sending_place(struct sending_entry *entry, struct sending *sending);
+
 /* batch.c: takes dirty chunks as far as credit and memory go, and reads and sends them. */
 void sending_batches(struct sending_stream *stream);
 void sending_batches_free(struct sending *sending);

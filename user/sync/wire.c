@@ -14,8 +14,10 @@
 #include "tls/session.h"
 
 #define MS		1000000ull	/* ns */
-#define TICK		(1000 * MS)
-#define ALIVE_EACH	(5000 * MS)
+#define TICK		(1000 * MS)	/* at most */
+#define TICK_LEAST	(10 * MS)
+#define ALIVE_EACH	(5000 * MS)	/* at most */
+#define ALIVE_PART	4		/* of what the peer waits: one that is late does no harm */
 #define GATHER		64		/* pieces that are sent at a time */
 #define READS		32		/* of one connection before others get their turn */
 #define SMALL		4096u		/* bytes of a payload's first buffer */
@@ -223,6 +225,24 @@ char *wire_keep(struct wire *wire)
 	return payload;
 }
 
+/* How long until the next look at the times, the shortest of which it must not miss by much. */
+static uint64_t tick_each(const struct wire *wire)
+{
+	uint64_t each = wire->limits.idle * MS / ALIVE_PART;
+
+	if (each > wire->alive / 2)
+		each = wire->alive / 2;
+	return each > TICK ? TICK : each < TICK_LEAST ? TICK_LEAST : each;
+}
+
+/* The peer waits @ms for a byte, 0: long: it gets one in time. */
+static void wire_patience(struct wire *wire, uint16_t ms)
+{
+	if (ms && ms * MS / ALIVE_PART < wire->alive)
+		wire->alive = ms * MS / ALIVE_PART;
+	loop_timer_set(wire->loop, &wire->tick, loop_now() + tick_each(wire));
+}
+
 /* A whole message is there. */
 static void wire_take(struct wire *wire)
 {
@@ -241,6 +261,7 @@ static void wire_take(struct wire *wire)
 	}
 	if (wire->in.type == SYNC_HELLO) {
 		wire->greeted = true;
+		wire_patience(wire, wire->in.hello.patience);
 		code = wire->owner->hello(wire->owner, &wire->in.hello, &error);
 	} else if (wire->in.type == SYNC_ERROR && !wire->in.stream) {
 		error_set(&error, wire->in.error.code, "the other end says: %s", wire->in.error.text);
@@ -396,7 +417,7 @@ static void wire_tick(struct loop_timer *timer)
 		if (now - wire->moved > wire->limits.handshake * MS)
 			wire_die(wire, &wire->error);
 		else
-			loop_timer_set(wire->loop, timer, now + TICK);
+			loop_timer_set(wire->loop, timer, now + tick_each(wire));
 		return;
 	}
 	if (!wire->greeted && now - wire->since > wire->limits.handshake * MS)
@@ -410,9 +431,9 @@ static void wire_tick(struct loop_timer *timer)
 		wire_die(wire, &error);
 		return;
 	}
-	if (wire->greeted && !wire->first && now - wire->said > ALIVE_EACH)
+	if (wire->greeted && !wire->first && now - wire->said >= wire->alive)
 		wire_say(wire, &(struct sync_message) { .type = SYNC_ALIVE });
-	loop_timer_set(wire->loop, timer, now + TICK);
+	loop_timer_set(wire->loop, timer, now + tick_each(wire));
 }
 
 int wire_open(struct wire *wire, struct loop *loop, struct wire_owner *owner, int fd,
@@ -426,7 +447,7 @@ int wire_open(struct wire *wire, struct loop *loop, struct wire_owner *owner, in
 		.loop = loop, .owner = owner, .stream.fd = fd, .limits = *limits,
 		.source = { .fd = fd, .ready = wire_ready }, .tick.fire = wire_tick,
 		.task.run = wire_task, .receiver = hello->role == SYNC_RECEIVER,
-		.secured = !credentials,
+		.secured = !credentials, .alive = ALIVE_EACH,
 	};
 	wire->last = &wire->first;
 	wire->since = wire->heard = wire->said = wire->moved = loop_now();
@@ -436,7 +457,7 @@ int wire_open(struct wire *wire, struct loop *loop, struct wire_owner *owner, in
 	if (!code) {
 		code = loop_add(loop, &wire->source, EPOLLIN);
 		if (!code)
-			code = loop_timer_set(loop, &wire->tick, loop_now() + TICK);
+			code = loop_timer_set(loop, &wire->tick, loop_now() + tick_each(wire));
 		if (code)
 			error_set(error, code, "cannot wait for a connection: %s", strerror(-code));
 	}
@@ -445,6 +466,7 @@ int wire_open(struct wire *wire, struct loop *loop, struct wire_owner *owner, in
 		return code;
 	}
 	m.hello = *hello;
+	m.hello.patience = limits->idle <= UINT16_MAX ? (uint16_t)limits->idle : 0;
 	wire_say(wire, &m);
 	return 0;
 }

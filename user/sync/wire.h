@@ -69,6 +69,7 @@ struct wire {
 	bool secured, greeted, receiver, ending, dead;
 	bool full;			/* the socket is */
 	bool paused;			/* so much waits to be sent that nothing is read */
+	uint64_t alive;			/* ns: when nothing was said for so long, ALIVE is */
 	uint64_t since;			/* ns: connected */
 	uint64_t heard, said, moved;	/* ns: bytes came; left; left, or none were there to leave */
 	uint64_t received, sent;	/* bytes of messages, before encryption */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "lib/error.h"
+#include "lib/rights.h"
 #include "lib/unix.h"
 #include "uffd/client.h"
 #include "uffd/kernel.h"
@@ -337,7 +338,7 @@ static bool watch_read(struct uffd_client *client)
 
 	for (unsigned int most = WATCH_MOST; fine && most; most--) {
 		got = uffd_receive(client->socket, m, fds, &count, client->in_buf);
-		uffd_close_all(fds, count);
+		rights_close(fds, count);
 		if (got == -EAGAIN)
 			return true;
 		if (got <= 0 || count)

@@ -26,6 +26,7 @@
 #define LOG_PREFIX "uffd: "
 #include "lib/error.h"
 #include "lib/log.h"
+#include "lib/rights.h"
 #include "uffd/improve.h"
 #include "uffd/peer.h"
 #include "uffd/push.h"
@@ -361,7 +362,7 @@ static void fetches_ready(struct loop_source *source, uint32_t events)
 	got = uffd_receive(source->fd, &peer->message, fds, &count, peer->buf);
 	if (got == -EAGAIN)
 		return;
-	uffd_close_all(fds, count);
+	rights_close(fds, count);
 	if (got <= 0 || count || peer->message.type != UFFD_FETCH ||
 	    fill_fetch(&peer->filler, peer->message.range.offset)) {
 		if (got)

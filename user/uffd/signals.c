@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "lib/error.h"
+#include "lib/rights.h"
 #include "uffd/place.h"
 #include "uffd/signals.h"
 #include "uffd/socket.h"
@@ -82,7 +83,7 @@ static bool trap_fetch(struct trap *trap, uint64_t offset, uint64_t *from, uint6
 		poll(&fd, 1, -1);
 		got = uffd_receive(trap->socket, m, fds, &count, trap->buf);
 	} while (got == -EAGAIN);
-	uffd_close_all(fds, count);
+	rights_close(fds, count);
 	if (got <= 0 || count || m->type != UFFD_FETCHED || m->range.offset > offset ||
 	    m->range.offset + m->range.length < offset + trap->page ||
 	    (m->range.offset | m->range.length) & (trap->page - 1))

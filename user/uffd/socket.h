@@ -22,8 +22,6 @@ int uffd_send(int socket, const struct uffd_message *message, const int *fds, un
  */
 int uffd_receive(int socket, struct uffd_message *message, int fds[UFFD_FDS_MAX],
 		 unsigned int *count, char *buf);
-/* Closes what uffd_receive() gave. */
-void uffd_close_all(const int *fds, unsigned int count);
 
 /*
  * Waits for @type until @deadline (ns, CLOCK_MONOTONIC), no descriptors with it. An ERROR of the
