@@ -103,7 +103,11 @@ delta_once()
 	rm -rf copies
 	mkdir copies
 	cp old copies/new
-	[ "$2" != written ] || writer_start
+	if [ "$2" = written ]; then	# the same for all, whatever was written for others
+		[ -e begin ] || cp new begin
+		cp begin new
+		writer_start
+	fi
 	delta_first on
 	delta_timed delta_run "$1"
 	delta_first off

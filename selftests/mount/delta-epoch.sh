@@ -5,7 +5,7 @@
 #
 # This test will follow a managed device with r3map send --detect=epoch: what the module says was written is hashed
 # and sent, directly or through the page cache, and nothing else is; two senders do not take from each other what
-# they are told; and when the helper dies and another one comes nothing is missed.
+# they are told; and when the helper dies and another one comes nothing is missed. A seeder's device is followed, too.
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/rc.sh"
@@ -32,6 +32,8 @@ cmp a/image "$IMAGE"
 
 device_mount --managed --no-part-scan "$backend"
 send_start s -j -i 100ms --detect=epoch "$DEV"
+first=$sender
+wait_until 20 "it has begun" test -e sent.err
 ln sent sent.a
 ln sent.err err.a
 wait_until 60 "all of it is there" sent_to a
@@ -78,3 +80,23 @@ put 16000 8
 wait_until 60 "what was written then is there" sent_to a
 wait_until 60 "nothing is hashed at the end" quiet sent.a
 [ $(($(hashed) - before)) = 1 ] || fail "$(($(hashed) - before)) chunks were hashed at the end"
+pid_end "$first"
+r3map umount "$DEV"
+
+# a seeder's device is followed as well, but not where that would keep its writers slow
+lines=$(r3map seed --daemon --unix "$TEST_DIR/seed.sock" --throttle 1M "$backend")
+DEV=${lines%%$'\n'*} NAME=${DEV#/dev/}
+cleanup_fn device_remove "$DEV"
+expect_fail send s --detect=epoch "$DEV"
+grep -q -- "--throttle.*--detect=auto" "$TEST_DIR/stderr" || fail "it says: $(cat "$TEST_DIR/stderr")"
+r3map umount "$DEV"
+lines=$(r3map seed --daemon --unix "$TEST_DIR/seed.sock" "$backend")
+DEV=${lines%%$'\n'*} NAME=${DEV#/dev/}
+cleanup_fn device_remove "$DEV"
+send_start s -j -i 100ms --detect=epoch "$DEV"
+cp "$IMAGE" "$WANT"
+wait_until 60 "all of the seeder's is there" sent_to a
+wait_until 60 "nothing of it is hashed" quiet sent
+put 700 8
+wait_until 60 "what was written to it is there" sent_to a
+[ "$(jq -s '[.[].hashed] | add' sent)" -le $((128 + 1)) ] || fail "it was hashed again"

@@ -249,6 +249,25 @@ static char *mount_facts(const struct mount *m)
 	return text;
 }
 
+/* Somebody wants to be told what is written. */
+static void mount_track(struct mount *m)
+{
+	const char *why = NULL;
+	int fd;
+
+	if (m->leech && !leech_has_region(m->leech))
+		why = "its region is elsewhere still, and changes there";
+	else if (m->options->seed && m->options->seed->throttle)
+		why = "its seeder has --throttle, which ends when nobody is told any more what is written";
+	if (why) {
+		door_answer(m->door, DOOR_TRACK, -EBUSY, why);
+		return;
+	}
+	fd = door_take(m->door, DOOR_TRACK);
+	if (fd >= 0)
+		tracker_new(&m->trackers, fd);
+}
+
 /* The module knows the rest, and does it. */
 static void mount_asked(void *data, enum door_word word, const char *argument)
 {
@@ -280,9 +299,7 @@ static void mount_asked(void *data, enum door_word word, const char *argument)
 			door_answer(m->door, word, err, error.text);
 		break;
 	case DOOR_TRACK:
-		err = door_take(m->door, word);
-		if (err >= 0)
-			tracker_new(&m->trackers, err);
+		mount_track(m);
 		break;
 	case DOOR_UNDO:
 		if (m->leech && !leech_has_region(m->leech)) {
