@@ -4,7 +4,7 @@
  *
  *	hash-clock HASH CHUNK THREADS MIB
  *
- * HASH: xxh3, sha256, crc32c; memcmp, with a copy, which is what hashing saves; memcpy. CHUNK in bytes, 0: all of
+ * HASH: xxh3, sha256, crc32c, blake2; memcmp, with a copy, which is what hashing saves; memcpy. CHUNK in bytes, 0: all of
  * it is one. Prints GB/s of all THREADS together, each with a part of its own, which is read before the clock starts.
  */
 #include <err.h>
@@ -73,7 +73,7 @@ static enum sync_hash hash_find(const char *word)
 	for (unsigned int i = 0; sync_hash_words[i]; i++)
 		if (!strcmp(word, sync_hash_words[i]))
 			return i + 1;
-	errx(2, "no hash '%s': give xxh3, sha256, crc32c, memcmp or memcpy", word);
+	errx(2, "no hash '%s': give xxh3, sha256, crc32c, blake2, memcmp or memcpy", word);
 }
 
 int main(int argc, char **argv)
