@@ -15,9 +15,9 @@ report_peers()
 {
 	case $1 in
 	uffd) ;;
-	delta) rsync --version | head -n 1 ;;
-	hashes) sha256sum --version | head -n 1 ;;
-	star) rsync --version | head -n 1 ;;
+	# all of it is read: who is left in the midst of it ends badly
+	delta | star) rsync --version | sed -n 1p ;;
+	hashes) sha256sum --version | sed -n 1p ;;
 	nbd-server)
 		printf 'nbdkit %s; qemu-nbd %s; libnbd %s; %s\n' "$(report_version nbdkit)" \
 			"$(report_version qemu-utils)" "$(report_version libnbd-bin)" "$(fio --version)"
@@ -37,12 +37,12 @@ report_head()
 	if run_is_host "$1"; then
 		release=$(uname -r)
 		clocked="real, $(nproc) CPUs, load $(cut -d' ' -f1 /proc/loadavg) at the end"
-		machine=$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)
+		machine=$(awk -F ': ' '/^model name/ { print $2; exit }' /proc/cpuinfo)
 	else
 		release=$KERNEL_RELEASE
 		clocked="virtual, one instruction is one nanosecond, one CPU"
 		[ ${#clock[@]} -gt 0 ] || clocked="real, emulated CPU"
-		machine=$(qemu-system-x86_64 --version | head -n 1)
+		machine=$(qemu-system-x86_64 --version | sed -n 1p)
 	fi
 	printf '# kernel: %s\n# commit: %s\n# command: %s\n# clock: %s\n' "$release" "$commit" "$command" "$clocked"
 	printf '# date: %s\n# machine: %s\n' "$(date -u +%Y-%m-%dT%H:%MZ)" "$machine"
