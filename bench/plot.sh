@@ -58,9 +58,9 @@ plot_panels()
 		;;
 	hashes) plot_panel bars "Finding writes" "chunk; t2: two threads" "GB/s" gbps "" "" ;;
 	delta)
-		plot_panel bars "Time" "% of the pieces changed" "s" s "changed-" ""
-		plot_panel bars "Processor time of both ends" "% of the pieces changed" "s" cpu_s "changed-" ""
-		plot_panel bars "Time, of 256 MiB" "% of the pieces changed" "s" s "small-" ""
+		plot_panel log-bars "Time" "% of the pieces changed" "s" s "changed-" ""
+		plot_panel log-bars "Processor time of both ends" "% of the pieces changed" "s" cpu_s "changed-" ""
+		plot_panel log-bars "Time, of 256 MiB" "% of the pieces changed" "s" s "small-" ""
 		;;
 	star)
 		plot_panel lines "Processor time of the sender" "receivers" "s" cpu_s "receivers-" ""

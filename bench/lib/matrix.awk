@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Reads result lines as table.awk does, and prints what a picture is drawn of: a line for each case that has METRIC
-# and whose name ends with END, without that and without BEGIN_ at its start; a column for each subject, with the median,
+# and whose name begins with BEGIN_ and ends with END_, without these; a column for each subject, with the median,
 # "?" for none. Separated by tabs; the first line has the names. Only subjects that match SUBJECTS. Needs stats.awk.
 BEGIN { FS = "," }
 /^#/ || NF < 6 || $4 != METRIC || $2 !~ SUBJECTS { next }
@@ -13,7 +13,8 @@ BEGIN { FS = "," }
 	} else if (name ~ / /) {
 		next
 	}
-	if (index(name, BEGIN_) == 1) name = substr(name, length(BEGIN_) + 1)
+	if (index(name, BEGIN_) != 1) next
+	name = substr(name, length(BEGIN_) + 1)
 	if (!($2 in known)) { known[$2] = 1; subject[++subjects] = $2 }
 	if (!(name in row)) { row[name] = 1; case_name[++cases] = name }
 	values[$2, name] = values[$2, name] " " $6
