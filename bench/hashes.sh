@@ -4,33 +4,33 @@
 # The question: how fast are writes found by hashing? Each hash of user/sync by one thread and by two, with chunks of
 # several sizes, and of the whole region at once, which says that something was written, not where, and which
 # one thread has to do. Beside it memcmp() with a copy of all of it, memcpy(), and what coreutils has for whole files.
-# 256 MiB in memory. Run by run.sh.
+# 256 MiB in memory, by processor time. Run by run.sh.
 
 set -euo pipefail
 export TMPDIR=/dev/shm
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib/bench.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib/delta.sh"
 trap 'rm -rf "$BENCH_TMP"' EXIT
+cd "$BENCH_TMP"
 
 SUBJECTS_ALL="memcpy memcmp xxh3 crc32c blake2 sha256 sha256sum b2sum"
 CASES_ALL="4K 16K 64K 256K 1M whole 4K-t2 16K-t2 64K-t2 256K-t2 1M-t2"
 MIB=256
-first=()
-[ "${BENCH_FIRST:-0}" = 0 ] || first=(chrt -f 10)
 
 # hashes_gbps SUBJECT CASE
 hashes_gbps()
 {
-	local threads=1 chunk=${2%-t2} start
+	local threads=1 chunk=${2%-t2} seconds=0 cpu=0
 	[[ $2 != *-t2 ]] || threads=2
 	[ "$chunk" != whole ] || chunk=0
 	case $1 in
 	sha256sum | b2sum)
-		start=${EPOCHREALTIME/./}
-		"${first[@]}" "$1" "$BENCH_TMP/file" >/dev/null
-		awk -v us=$((${EPOCHREALTIME/./} - start)) -v mib=$MIB 'BEGIN { print mib * 1048576 / 1e3 / us }'
+		delta_timed "$1" "$BENCH_TMP/file"
+		awk -v s="$cpu" -v mib=$MIB 'BEGIN { print mib * 1048576 / 1e9 / s }'
 		;;
-	*) "${first[@]}" "$BENCH_HASH_CLOCK" "$1" "$(numfmt --from=iec "$chunk")" $threads $MIB ;;
+	*) "$BENCH_HASH_CLOCK" "$1" "$(numfmt --from=iec "$chunk")" $threads $MIB ;;
 	esac
 }
 
