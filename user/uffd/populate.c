@@ -14,6 +14,7 @@
  */
 #define PIECE_BYTES(waits)	((waits) ? 64u << 10 : 1u << 20)
 #define PIECES_MOST(waits)	((waits) ? 512u : 32u)	/* at a time */
+#define STEPS			16u	/* of one round of the loop */
 
 /* Moves on to the next bytes that an order has; false: there are none. */
 static bool piece_next(struct populate *populate)
@@ -79,22 +80,34 @@ static unsigned int window(const struct populate *populate)
 	return populate->filler->backend->info.waits ? pace_window(&populate->pace) : PIECES_MOST(false);
 }
 
-/* One step a round: faults come in between. */
-static void populate_run(struct loop_task *task)
+/* Begins one more; false: nothing is to be begun now. */
+static bool populate_begin(struct populate *populate)
 {
-	struct populate *populate = (struct populate *)((char *)task - offsetof(struct populate, task));
 	struct filler *filler = populate->filler;
 	const struct uffd_region *region;
 	uint64_t from, to;
 
 	if (filler->is_gone)
-		return;
+		return false;
 	populate->full = populate->under_way >= window(populate);
 	if (populate->full || !populate_next(populate, &region, &from, &to))
-		return;
+		return false;
 	fill_start(filler, region, from, to, false);
+	return true;
+}
+
+/* A few steps a round: faults come in between. What is in memory is there with the step that begins it. */
+static void populate_run(struct loop_task *task)
+{
+	struct populate *populate = (struct populate *)((char *)task - offsetof(struct populate, task));
+	struct filler *filler = populate->filler;
+	unsigned int left = filler->backend->info.waits ? STEPS : 1;
+
+	while (left && populate_begin(populate))
+		left--;
 	backend_kick(filler->channel);
-	loop_task_queue(filler->loop, &populate->task);
+	if (!left)
+		loop_task_queue(filler->loop, &populate->task);
 }
 
 /* A list that grows; files do not. */
