@@ -58,12 +58,6 @@ attach_command()
 	esac
 }
 
-# attach_gone DEVICE: nothing is attached any more
-attach_gone()
-{
-	[ ! -b "$1" ] || [ "$(blockdev --getsize64 "$1" 2>/dev/null || echo 0)" = 0 ]
-}
-
 [ -n "${BENCH_SUBJECTS:-}" ] || BENCH_SUBJECTS=kernel-nbd,r3map-mem,r3map-nbd,ublk-null,loop
 root_make
 root_install "$BENCH_ATTACH_CLOCK"
@@ -80,11 +74,7 @@ for subject in $(subject_list); do
 			2>"$BENCH_TMP/attach.err" ||
 			bench_die "$subject: $(tail -n 2 "$BENCH_TMP/attach.err")"
 		read -r total announced _ <"$BENCH_TMP/clock"
-		"${detach[@]}" >"$BENCH_TMP/detach" 2>&1 ||
-			bench_die "$subject: does not detach: $(tail -n 1 "$BENCH_TMP/detach")"
-		bench_wait "$device to go" attach_gone "$device"
-		# what it left behind ends, before the next one is measured
-		sleep 0.5
+		bench_detach "$subject" "$device" "${detach[@]}"
 		[ "$rep" -gt 0 ] || continue
 		bench_result "$subject" attach attach_ms "$rep" "$total"
 		bench_say "$subject $rep: $total ms (its command was done after $announced ms)"

@@ -15,12 +15,12 @@ command -v gnuplot >/dev/null || "$here/../selftests/vm/packages.sh" bench
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/r3map-plot.XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 
-# plot_panel KIND TITLE X Y METRIC BEGIN END [SUBJECTS]: one more part of the picture of $csv. KIND is lines or bars, or
-# log or log-bars, with a logarithmic Y. Of cases with METRIC that begin with BEGIN and end with END; of subjects that match.
+# plot_panel KIND TITLE X Y METRIC BEGIN END: one more part of the picture of $csv. KIND is lines or bars, or
+# log or log-bars, with a logarithmic Y. Of cases with METRIC that begin with BEGIN and end with END.
 plot_panel()
 {
 	local data=$tmp/$((++panels)) columns
-	awk -v METRIC="$5" -v BEGIN_="$6" -v END_="$7" -v SUBJECTS="${8:-.}" -f "$here/lib/stats.awk" -f "$here/lib/matrix.awk" \
+	awk -v METRIC="$5" -v BEGIN_="$6" -v END_="$7" -f "$here/lib/stats.awk" -f "$here/lib/matrix.awk" \
 		"$csv" >"$data"
 	columns=$(head -n 1 "$data" | awk -F '\t' '{ print NF }')
 	{

@@ -47,11 +47,6 @@ ready_subject()
 	esac
 }
 
-ready_gone()
-{
-	[ "$(cat "/sys/block/$name/size" 2>/dev/null || echo 0)" = 0 ]
-}
-
 WAYS="event uevent udev sysfs-1 sysfs-10 sysfs-100"
 # shellcheck disable=SC2086 # words are meant
 ours=$(printf 'r3map-%s,' $WAYS) theirs=$(printf 'kernel-nbd-%s,' ${WAYS#event })
@@ -79,10 +74,7 @@ for subject in $(subject_list); do
 		chroot "$ROOT" "$BENCH_READY_CLOCK" "$asks" "$name" "${command[@]}" >"$BENCH_TMP/clock" \
 			2>"$BENCH_TMP/clock.err" || bench_die "$subject: $(tail -n 2 "$BENCH_TMP/clock.err")"
 		read -r known cpu answered <"$BENCH_TMP/clock"
-		chroot "$ROOT" "${detach[@]}" >"$BENCH_TMP/detach" 2>&1 ||
-			bench_die "$subject: does not detach: $(tail -n 1 "$BENCH_TMP/detach")"
-		bench_wait "$name to go" ready_gone
-		sleep 0.5
+		bench_detach "$subject" "/dev/$name" chroot "$ROOT" "${detach[@]}"
 		[ "$rep" -gt 0 ] || continue
 		bench_result "$subject" known ms "$rep" "$known"
 		bench_result "$subject" "first read" ms "$rep" "$answered"

@@ -57,6 +57,24 @@ bench_wait()
 	bench_die "waited a minute for $what: see the kernel log"
 }
 
+# bench_gone DEVICE: nothing is attached any more
+bench_gone()
+{
+	[ ! -b "$1" ] || [ "$(blockdev --getsize64 "$1" 2>/dev/null || echo 0)" = 0 ]
+}
+
+# bench_detach SUBJECT DEVICE CMD...: what was attached, by CMD, and nothing of it is left
+bench_detach()
+{
+	local subject=$1 device=$2
+	shift 2
+	"$@" >"$BENCH_TMP/detach" 2>&1 ||
+		bench_die "$subject: does not detach: $(tail -n 1 "$BENCH_TMP/detach")"
+	bench_wait "$device to go" bench_gone "$device"
+	# what it left behind ends before the next one is measured, and memory is free again
+	sleep 0.5
+}
+
 # bench_metric CASE: what is read off the job CASE
 bench_metric()
 {

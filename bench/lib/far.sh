@@ -152,22 +152,13 @@ far_r3map()
 	chroot "$ROOT" "$SUBJECT_PROGRAM" "$@"
 }
 
-far_gone()
-{
-	[ ! -b "$FAR_DEVICE" ] || [ "$(blockdev --getsize64 "$FAR_DEVICE" 2>/dev/null || echo 0)" = 0 ]
-}
-
 # far_detach: what far_clock has attached
 far_detach()
 {
 	# the clock may jump, by seconds, while the host is slow to read a file
 	local how=(far_r3map umount --timeout 600s "$FAR_DEVICE")
 	[ "$FAR_NAME" != kernel-nbd ] || how=(nbd-client -d "$FAR_DEVICE")
-	"${how[@]}" >"$BENCH_TMP/detach" 2>&1 ||
-		bench_die "$FAR_NAME: does not detach: $(tail -n 1 "$BENCH_TMP/detach")"
-	bench_wait "$FAR_DEVICE to go" far_gone
-	# what it left behind ends before the next one is measured, and memory is free again
-	sleep 0.5
+	bench_detach "$FAR_NAME" "$FAR_DEVICE" "${how[@]}"
 }
 
 # far_begin SUBJECTS: everything but the server; of these, unless others were asked for

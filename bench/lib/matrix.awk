@@ -2,9 +2,9 @@
 #
 # Reads result lines as table.awk does, and prints what a picture is drawn of: a line for each case that has METRIC
 # and whose name begins with BEGIN_ and ends with END_, without these; a column for each subject, with the median,
-# "?" for none. Separated by tabs; the first line has the names. Only subjects that match SUBJECTS. Needs stats.awk.
+# "?" for none. Separated by tabs; the first line has the names. Needs stats.awk.
 BEGIN { FS = "," }
-/^#/ || NF < 6 || $4 != METRIC || $2 !~ SUBJECTS { next }
+/^#/ || NF < 6 || $4 != METRIC { next }
 {
 	name = $3
 	if (END_ != "") {

@@ -5,7 +5,7 @@
 # it by mapping something. Sourced behind far.sh.
 #
 # path_up NAME sets PATH_MEMORY, what memory-clock is told, PATH_READY, milliseconds from the start of
-# the command until it can be used, and PATH_HELPERS, processes that serve it; path_down takes it away. What is
+# the command until it can be used; path_down takes it away. What is
 # "local" has no server, no round trip and nothing that is set up.
 
 PATHS_LOCAL="memory file"
@@ -46,7 +46,7 @@ path_is_local()
 # path_up NAME
 path_up()
 {
-	PATH_NAME=$1 PATH_READY=0 PATH_HELPERS=''
+	PATH_NAME=$1 PATH_READY=0
 	case $1 in
 	memory | file)
 		PATH_MEMORY=("$1" "$PATH_FILE")
@@ -61,16 +61,11 @@ path_up()
 		PATH_MEMORY=(uffd "$FAR_DEVICE")
 		[ "$1" != signals ] || PATH_MEMORY+=(signals)
 		far_clock pause:0
-		PATH_HELPERS=$(pgrep -f "^$SUBJECT_PROGRAM uffd")
 		;;
 	*)
 		far_command "$1"
 		PATH_MEMORY=(file "$FAR_DEVICE")
 		far_clock pause:0
-		case $1 in
-		r3map-direct | r3map-managed) PATH_HELPERS=$(cat "/sys/block/${FAR_DEVICE#/dev/}/r3map/helper_pid") ;;
-		r3map-pipeline) PATH_HELPERS=$(pgrep -f "^$SUBJECT_PROGRAM mount") ;;
-		esac
 		;;
 	esac
 	PATH_READY=$(far_time ready)
@@ -92,8 +87,7 @@ path_down()
 	case $PATH_NAME in
 	memory | file) ;;
 	signals | uffd-*)
-		# shellcheck disable=SC2086 # words are meant
-		kill $PATH_HELPERS
+		pkill -f "^$SUBJECT_PROGRAM uffd"
 		bench_wait "the handler to end" test ! -e "$FAR_DEVICE"
 		;;
 	*) far_detach ;;

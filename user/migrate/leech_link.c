@@ -119,7 +119,7 @@ static void link_note_rtt(struct leech *l, uint64_t begun)
 }
 
 int leech_ask(struct leech *l, const struct migrate_message *question,
-		     struct migrate_message *answer, enum migrate_type type, struct error *error)
+	      struct migrate_message *answer, enum migrate_type type, struct error *error)
 {
 	uint64_t begun;
 	int err;
