@@ -214,21 +214,25 @@ static int region_take(struct folder *folder, const struct sync_message *open,
 	return error_set(error, -ENOMEM, "out of memory");
 }
 
-/* The same; before there is a new file it is marked: an empty one is nobody's either. */
+/*
+ * The same; before there is a new file it is marked: an empty one is nobody's either. One that was marked before, and
+ * could not be held, stays so.
+ */
 static int region_new_take(struct folder *folder, const struct sync_message *open,
 			   const struct hashing *hashing, struct holding **holding, bool *made,
 			   struct error *error)
 {
 	const char *name = open->open.name;
-	int code = !folder->all ? 0 : mark_set(folder->fd, name, folder->durable, error);
+	const bool torn = folder->all && mark_has(folder->fd, name);
+	int code = torn || !folder->all ? 0 : mark_set(folder->fd, name, folder->durable, error);
 
 	if (!code)
 		code = region_take(folder, open, hashing, holding, made, error);
 	if (!folder->all)
 		return code;
-	if (code || !*made)
+	if (!torn && (code || !*made))
 		mark_clear(folder->fd, name, NULL);
-	else
+	else if (!code)
 		(*holding)->marked = true;
 	return code;
 }
