@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * r3map seed: a direct mount whose region can be moved to another host while it is in use.
+ * r3map seed: a mount whose region can be moved to another host while it is in use.
  */
 #include <errno.h>
 
 #include "cmd/cmd.h"
 #include "lib/error.h"
 #include "migrate/seed.h"
-#include "mount/mount.h"
+#include "mount/managed_options.h"
 #include "nbd/protocol.h"
 
 struct seed_settings {
@@ -21,6 +21,7 @@ static const struct seed_settings seed_defaults = {
 };
 
 #define S(field) OPT(seed_settings, field)
+#define M(field) S(mount.field)
 
 static const struct opt seed_opts[] = {
 	{ OPT_LIST, "listen", 'l', S(seed.serve.listen), .value = "ADDRESS",
@@ -47,6 +48,7 @@ static const struct opt seed_opts[] = {
 	  .help = "when the region was given away, writes wait so long for the leecher's word, then fail (default: 60s)" },
 	{ OPT_SIZE64, "throttle", 0, S(seed.throttle), .value = "SIZE", .min = 4096, .max = INT64_MAX,
 	  .help = "if a leecher cannot follow, slow writers down, to SIZE bytes a second at least (default: not)" },
+	MANAGED_OPTS(M),
 	{ OPT_U32, "index", 'i', S(mount.index), .value = "N", .max = INT32_MAX,
 	  .help = "make /dev/r3mapN (default: the lowest free number)" },
 	{ OPT_STRING, "recover", 0, S(mount.recover), .value = "DEVICE",
@@ -80,6 +82,8 @@ static int seed_run(const void *settings, int argc, char **argv, struct error *e
 
 	(void)argc;
 	if (mount_options_check(&s.mount, error))
+		return EXIT_USAGE;
+	if (managed_options_check(&s.mount, error))
 		return EXIT_USAGE;
 	if (stop_check(&s.seed.stop, error))
 		return EXIT_USAGE;
