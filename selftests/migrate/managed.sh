@@ -4,7 +4,7 @@
 #
 # This test will move the region of a managed mount, of which only a part is local and most of what was written is not at
 # its backend: a leecher gets the one from the store and the rest from the backend, and in the end the backend has what the
-# region was when it went. Then one that is pulled, pushed and written to all the time: no number is lost.
+# region was when it went; also if the helper is killed before. Then one that is pulled, pushed and written to all the time: no number is lost.
 
 # shellcheck disable=SC2016,SC2119 # eval expands; no options are meant
 # shellcheck source-path=SCRIPTDIR
@@ -52,7 +52,16 @@ local_is 0 2871296 3076096 1114112 5242880 8196096
 nbdcopy "$URI" "$TEST_DIR/copy"
 cmp "$TEST_DIR/copy" "$WANT" || fail "another client reads other bytes"
 local_is 0 2871296 3076096 1114112 5242880 8196096
-cmp -s "$TEST_DIR/image" "$WANT" && fail "it was pushed already"
+! cmp -s "$TEST_DIR/image" "$WANT" || fail "it was pushed already"
+
+# the next helper finds the store as it was
+kill -KILL "$(of "$SOURCE" .helper_pid)"
+of_await "$SOURCE" .state PARKED
+r3map seed --daemon --log "$TEST_DIR/seed.log" --unix "$TEST_DIR/seed.sock" --recover "$SOURCE" --pull-workers 0 \
+	--push-interval 0 "file:$TEST_DIR/image" >/dev/null
+local_is 1 2867200 3072000 1048576 4587520 8192000
+nbdcopy "$URI" "$TEST_DIR/copy"
+cmp "$TEST_DIR/copy" "$WANT" || fail "after a takeover another client reads other bytes"
 
 leech
 of_await "$TARGET" .migration.phase following
