@@ -23,7 +23,7 @@ for case in "${cases[@]}"; do
 			pid=$(pgrep -f "^$SUBJECT_PROGRAM mount" | head -n 1)
 			read -r helper private < <(awk '/^[0-9a-f]+-[0-9a-f]+ / { store = /memfd:/ }
 				/^Pss:/ && !store { pss += $2 }
-				/^Private_Dirty:/ && !store { own += $2 } END { print pss, own }' "/proc/$pid/smaps")
+				/^Anonymous:/ && !store { own += $2 } END { print pss, own }' "/proc/$pid/smaps")
 			module=0
 			[ "$subject" != r3map-managed ] ||
 				module=$(($(far_r3map show --json "$FAR_DEVICE" |
