@@ -22,6 +22,7 @@
 #include "state.h"
 
 #define WIRE_BYTES		(4 * RECORD_WIRE_MAX)	/* read at once */
+#define RECORD_FULL		(RECORD_BYTES_MAX + RECORD_EXTRA)
 #define ALERT_TRIES		16
 #define RECORDS_WITHOUT_DATA	64	/* in a row; tickets and new keys need fewer */
 #define MESSAGE_HEAD		4
@@ -332,10 +333,15 @@ static size_t wire_read(struct tls_session *s, unsigned char *wire, size_t used,
 	return 0;
 }
 
-/* As much as there is, opened here. Bytes, 0 at the end, or a negative errno. */
+/*
+ * As much as there is, opened here. Bytes, 0 at the end, or a negative errno.
+ *
+ * A full record is seldom the last: its peer is about to send the next one, or has while this one
+ * was opened. To look for it at once is cheaper than to wait until told.
+ */
 static ssize_t records_readv(struct tls_session *s, struct cursor *at)
 {
-	size_t done = opened_take(s, at), used, first = 0, length;
+	size_t done = opened_take(s, at), used, first = 0, length, last;
 	unsigned char wire[WIRE_BYTES];
 	bool drained = false;
 
@@ -343,14 +349,16 @@ static ssize_t records_readv(struct tls_session *s, struct cursor *at)
 		return done || s->ended ? (ssize_t)done : s->dead;
 	used = held_take(s, wire);
 	for (;;) {
+		last = 0;
 		while (at->count && !s->dead && !s->ended) {
 			length = record_length(wire + first, used - first);
 			if (!length)
 				break;
 			done += record_open(s, wire + first, length, at);
 			first += length;
+			last = length;
 		}
-		if (!at->count || s->dead || s->ended || drained)
+		if (!at->count || s->dead || s->ended || (drained && last < RECORD_FULL))
 			break;
 		used -= first;
 		memmove(wire, wire + first, used);
