@@ -4,9 +4,11 @@
  * thread; the leecher's own looks at it. See leech.h.
  */
 #include <errno.h>
+#include <sys/eventfd.h>
 
 #include "lib/error.h"
 #include "migrate/leech_state.h"
+#include "mount/managed.h"
 
 /* In which phase may nothing be asked for any more? */
 static int order_is_late(enum leech_phase phase, struct error *error)
@@ -20,6 +22,13 @@ static int order_is_late(enum leech_phase phase, struct error *error)
 	return 0;
 }
 
+/* The leecher may be waiting for all to be local. */
+static void order_finalize(struct leech *l)
+{
+	atomic_store(&l->asked, true);
+	eventfd_write(l->managed->all_local, 1);
+}
+
 int leech_finalize(struct leech *l, struct error *error)
 {
 	int err;
@@ -31,7 +40,7 @@ int leech_finalize(struct leech *l, struct error *error)
 	else if (!err && l->grouped)
 		l->verdict = VERDICT_GO;
 	else if (!err)
-		atomic_store(&l->asked, true);
+		order_finalize(l);
 	pthread_mutex_unlock(&l->lock);
 	return err;
 }
@@ -46,7 +55,7 @@ int leech_prepare(struct leech *l, struct error *error)
 		err = error_set(error, -EBUSY, "it is being finalized already");
 	if (!err) {
 		l->grouped = true;
-		atomic_store(&l->asked, true);
+		order_finalize(l);
 	}
 	pthread_mutex_unlock(&l->lock);
 	return err;
