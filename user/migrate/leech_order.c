@@ -35,7 +35,7 @@ int leech_finalize(struct leech *l, struct error *error)
 
 	pthread_mutex_lock(&l->lock);
 	err = order_is_late(l->phase, error);
-	if (!err && l->grouped && (l->phase != LEECH_PREPARED || l->verdict == VERDICT_UNDO))
+	if (!err && l->grouped && (l->phase != LEECH_PREPARED || leech_is_undone(l)))
 		err = error_set(error, -EBUSY, "it is one of a group that is being finalized");
 	else if (!err && l->grouped)
 		l->verdict = VERDICT_GO;
@@ -72,6 +72,14 @@ int leech_undo(struct leech *l, struct error *error)
 		l->verdict = VERDICT_UNDO;
 	pthread_mutex_unlock(&l->lock);
 	return err;
+}
+
+void leech_left(struct leech *l)
+{
+	pthread_mutex_lock(&l->lock);
+	if (l->grouped && l->verdict == VERDICT_NONE)
+		l->verdict = VERDICT_LEFT;
+	pthread_mutex_unlock(&l->lock);
 }
 
 bool leech_has_region(struct leech *l)

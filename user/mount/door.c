@@ -96,7 +96,11 @@ static void caller_ready(struct loop_source *source, uint32_t events)
 		return;
 	/* It waits no more, or it says too much. */
 	if (got <= 0 || caller->word != DOOR_WORDS) {
+		const bool left = caller->word == DOOR_PREPARE;
+
 		caller_free(caller);
+		if (left)
+			door->asked(door->data, DOOR_LEFT, "");
 		return;
 	}
 	caller->used += (size_t)got;
@@ -222,7 +226,8 @@ void door_answer(struct door *door, enum door_word word, int code, const char *t
 		/* It fits into the socket, or whoever asked is gone. */
 		sent = send(caller->source.fd, line, (size_t)length, MSG_NOSIGNAL);
 		(void)sent;
-		caller_free(caller);
+		if (word != DOOR_PREPARE || code)
+			caller_free(caller);
 	}
 }
 
@@ -285,7 +290,7 @@ static int door_connect(const struct sockaddr_un *address, const char *disk, int
 			 err == -EACCES ? ", run it as root" : "");
 }
 
-/* Reads until the helper has said all. Returns how much it is, or a negative errno. */
+/* Reads until the helper has said all, which is a line. Returns how much it is, or a negative errno. */
 static ssize_t door_read(int fd, uint64_t deadline, char *text, size_t size)
 {
 	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
@@ -301,7 +306,7 @@ static ssize_t door_read(int fd, uint64_t deadline, char *text, size_t size)
 		got = ready < 0 ? -1 : read(fd, text + used, size - 1 - used);
 		if (got < 0 && errno != EINTR)
 			return -errno;
-		if (!got || (got > 0 && (used += (size_t)got) == size - 1))
+		if (!got || (got > 0 && ((used += (size_t)got) == size - 1 || text[used - 1] == '\n')))
 			break;
 	}
 	text[used] = '\0';
@@ -352,18 +357,36 @@ int door_call(const char *disk, enum door_word word, const char *argument, int *
 	return error->code;
 }
 
+static int door_call_and_listen(const char *disk, enum door_word word, const char *argument,
+				uint32_t timeout_ms, int *fd, char **answer, struct error *error)
+{
+	const uint64_t deadline = loop_now() + timeout_ms * MS;
+	int err;
+
+	err = door_call(disk, word, argument, fd, error);
+	if (err)
+		return err;
+	err = door_listen(*fd, disk, deadline, answer, error);
+	if (err)
+		close(*fd);
+	return err;
+}
+
 int door_ask_disk(const char *disk, enum door_word word, const char *argument,
 		  uint32_t timeout_ms, char **answer, struct error *error)
 {
-	const uint64_t deadline = loop_now() + timeout_ms * MS;
 	int fd, err;
 
-	err = door_call(disk, word, argument, &fd, error);
-	if (err)
-		return err;
-	err = door_listen(fd, disk, deadline, answer, error);
-	close(fd);
+	err = door_call_and_listen(disk, word, argument, timeout_ms, &fd, answer, error);
+	if (!err)
+		close(fd);
 	return err;
+}
+
+int door_ask_staying(const char *disk, enum door_word word, uint32_t timeout_ms, int *fd,
+		     char **answer, struct error *error)
+{
+	return door_call_and_listen(disk, word, NULL, timeout_ms, fd, answer, error);
 }
 
 int door_ask(uint32_t index, enum door_word word, uint32_t timeout_ms, char *answer, size_t size,

@@ -298,6 +298,10 @@ static void mount_asked(void *data, enum door_word word, const char *argument)
 		if (err)	/* otherwise mount_finalized() or mount_prepared() answers */
 			door_answer(m->door, word, err, error.text);
 		break;
+	case DOOR_LEFT:
+		if (m->leech)
+			leech_left(m->leech);
+		break;
 	case DOOR_TRACK:
 		mount_track(m);
 		break;
