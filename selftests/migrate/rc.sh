@@ -65,7 +65,7 @@ of()
 		return
 	fi
 	for key in ${2//./ }; do
-		rest=${json#*\"$key\":}
+		rest=${json#*"\"$key\":"}
 		[ "$rest" != "$json" ] || { echo null; return; }
 		json=$rest
 	done

@@ -42,6 +42,7 @@ struct door {
 	struct loop_source source;	/* listens */
 	struct loop *loop;
 	struct caller *callers;
+	struct caller *asking;		/* one of them, while @asked hears of him; or NULL */
 	door_asked *asked;
 	void *data;
 	char path[64];
@@ -111,10 +112,13 @@ static void caller_ready(struct loop_source *source, uint32_t events)
 		*end = '\0';
 		caller->word = line_word(caller->line, &argument);
 	}
-	if (caller->word != DOOR_WORDS)
-		door->asked(door->data, caller->word, argument);
-	else
+	if (caller->word == DOOR_WORDS) {
 		caller_free(caller);
+		return;
+	}
+	door->asking = caller;
+	door->asked(door->data, caller->word, argument);
+	door->asking = NULL;
 }
 
 static void door_ready(struct loop_source *source, uint32_t events)
@@ -208,27 +212,37 @@ void door_close(struct door *door)
 	free(door);
 }
 
-void door_answer(struct door *door, enum door_word word, int code, const char *text)
+static void caller_answer(struct caller *caller, int code, const char *text)
 {
-	struct caller *caller, *next;
 	char line[DOOR_ANSWER];
 	int length = snprintf(line, sizeof(line), "%d %s\n", -code, text);
 	ssize_t sent;
 
-	if (!door)
-		return;
 	if (length >= (int)sizeof(line))
 		length = sizeof(line) - 1;
-	for (caller = door->callers; caller; caller = next) {
+	/* It fits into the socket, or whoever asked is gone. */
+	sent = send(caller->source.fd, line, (size_t)length, MSG_NOSIGNAL);
+	(void)sent;
+	if (caller->word != DOOR_PREPARE || code)
+		caller_free(caller);
+}
+
+void door_answer(struct door *door, enum door_word word, int code, const char *text)
+{
+	struct caller *caller, *next;
+
+	for (caller = door ? door->callers : NULL; caller; caller = next) {
 		next = caller->next;
-		if (caller->word != word)
-			continue;
-		/* It fits into the socket, or whoever asked is gone. */
-		sent = send(caller->source.fd, line, (size_t)length, MSG_NOSIGNAL);
-		(void)sent;
-		if (word != DOOR_PREPARE || code)
-			caller_free(caller);
+		if (caller->word == word)
+			caller_answer(caller, code, text);
 	}
+}
+
+void door_refuse(struct door *door, int code, const char *text)
+{
+	if (door->asking)
+		caller_answer(door->asking, code, text);
+	door->asking = NULL;
 }
 
 int door_take(struct door *door, enum door_word word)

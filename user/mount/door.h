@@ -59,6 +59,9 @@ void door_close(struct door *door);
  */
 void door_answer(struct door *door, enum door_word word, int code, const char *text);
 
+/* Within @asked: tells only him who asks just now, whom the others who wait with that word do not concern. */
+void door_refuse(struct door *door, int code, const char *text);
+
 /* The connection of one who waits with @word, which is the caller's from now on: -1: there is none. */
 int door_take(struct door *door, enum door_word word);
 
