@@ -127,6 +127,11 @@ static void part_done(struct pool_job *job)
 	scan_go_on(scan);
 }
 
+static void part_drop(struct pool_job *job)
+{
+	free((struct part *)job);
+}
+
 static void scan_go_on(struct scan *scan)
 {
 	while (!scan->code && scan->next < scan->end && scan->flying < PARTS * scan->pool->threads) {
@@ -145,6 +150,7 @@ static void scan_go_on(struct scan *scan)
 		}
 		part->job.run = part_run;
 		part->job.done = part_done;
+		part->job.drop = part_drop;
 		part->scan = scan;
 		part->first = scan->next;
 		part->end = scan->next = end;
