@@ -296,7 +296,11 @@ static void mount_asked(void *data, enum door_word word, const char *argument)
 		else
 			err = leech_prepare(m->leech, &error);
 		if (err)	/* otherwise mount_finalized() or mount_prepared() answers */
-			door_answer(m->door, word, err, error.text);
+			door_refuse(m->door, err, error.text);
+		break;
+	case DOOR_LEFT:
+		if (m->leech)
+			leech_left(m->leech);
 		break;
 	case DOOR_TRACK:
 		mount_track(m);
@@ -305,7 +309,7 @@ static void mount_asked(void *data, enum door_word word, const char *argument)
 		if (m->leech && !leech_has_region(m->leech)) {
 			err = leech_undo(m->leech, &error);
 			if (err)	/* likewise */
-				door_answer(m->door, word, err, error.text);
+				door_refuse(m->door, err, error.text);
 			break;
 		}
 		err = m->seed ? seed_undo(m->seed, &error) :
