@@ -54,8 +54,7 @@ comes=$DEV
 kill -CONT $monitor $waiter
 
 # one has waited for just this
-ended() { ! kill -0 $waiter 2>/dev/null; }
-wait_until 60 "who waits for the end of what is gone ends" ended
+wait_until 60 "who waits for the end of what is gone ends" process_ended $waiter
 wait $waiter || fail "it ended with status $?"
 grep -q 'events were lost' "$TEST_DIR/end" || fail "events were not lost: $(cat "$TEST_DIR/end")"
 

@@ -3,7 +3,8 @@
 # kernels: 6.1:1 6.12:2 7.2:2
 #
 # This test will be what systemd is to the helper: told that it is ready by the helper itself and when
-# the device answers, not before, told when it stops, and told nothing of a mount that fails.
+# the device answers, not before, told when it stops, and told nothing of a mount that fails. Who reads
+# what is printed in its place is told the same.
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/rc.sh"
@@ -112,6 +113,24 @@ assert (text, str(pid)) == (b"READY=1", sysfs("helper_pid")), (text, pid)
 assert pid != m.helper.pid
 m.ends(0)
 subprocess.run(["r3map", "umount", DEV], check=True)
+
+
+def printed(command, *arguments):
+    """What a daemon prints as JSON; the device is unmounted again."""
+    out = subprocess.run(["r3map", command, "--daemon", "--json", "--index", "6", *arguments],
+                         check=True, capture_output=True, text=True).stdout
+    assert out.count("\n") == 1 and out.endswith("\n"), out
+    told = json.loads(out)
+    assert told.pop("device") == DEV, out
+    assert str(told.pop("helper_pid")) == sysfs("helper_pid"), out
+    answers()
+    subprocess.run(["r3map", "umount", DEV], check=True)
+    return told
+
+
+assert printed("mount", "mem:1M") == {}
+uris = printed("seed", "--unix", work + "/seed", "--listen", "127.0.0.1", "mem:1M")["uris"]
+assert len(uris) == 2 and all(u.startswith("nbd") for u in uris), uris
 END
 cleanup_fn device_remove /dev/r3map6
 python3 "$TEST_DIR/notify.py" "$TEST_DIR"

@@ -33,7 +33,7 @@ server_end()
 	local pid
 	pid=$(cat "$TEST_DIR/pid" 2>/dev/null) || return 0
 	kill "$pid" 2>/dev/null || return 0
-	wait_until 20 "nbdkit ends" eval "! kill -0 $pid"
+	wait_until 20 "nbdkit ends" process_ended "$pid"
 	rm -f "$TEST_DIR/pid"
 }
 cleanup_fn server_end

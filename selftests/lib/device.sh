@@ -128,14 +128,6 @@ requires_filesystem()
 	grep -qw "$1" /proc/filesystems || modprobe -q "$1" || skip "this kernel has no $1"
 }
 
-# slow N [M]: N, on a slow (debug) kernel M or a quarter of it, at least 1: numbers of rounds
-slow()
-{
-	local n=$1
-	[ "${TEST_SLOW:-1}" = 1 ] || n=${2:-$(($1 / 4))}
-	echo $((n > 0 ? n : 1))
-}
-
 # fio_run ARGUMENT...: fio, quiet unless it fails; thread and clock choices that suit the lab
 fio_run()
 {

@@ -144,6 +144,23 @@ wait_until()
 	done
 }
 
+# slow N [M]: N, on a slow (debug) kernel or in valgrind M or a quarter of it, at least 1: numbers of rounds
+slow()
+{
+	local n=$1
+	[ "${TEST_SLOW:-1}" = 1 ] || n=${2:-$(($1 / 4))}
+	echo $((n > 0 ? n : 1))
+}
+
+# process_ended PID: it runs no more. Whoever adopted a daemon may take seconds to look at its end, which
+# kill -0 would wait for
+process_ended()
+{
+	local stat
+	stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
+	[[ ${stat##*) } == [ZX]* ]]
+}
+
 # process_stop PID: SIGSTOP, and wait until all its threads have: the signal stops one, which then
 # stops the others
 process_stop()

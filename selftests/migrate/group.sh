@@ -41,9 +41,8 @@ at_rest()
 # nothing_happened: both are where they were, in use
 nothing_happened()
 {
-	# who is told nothing waits for a while
-	wait_until 150 "writes go on at the one" of_is /dev/r3map0 .hold none
-	wait_until 150 "writes go on at the other" of_is /dev/r3map1 .hold none
+	of_await /dev/r3map0 .hold none
+	of_await /dev/r3map1 .hold none
 	of_is /dev/r3map2 .hold all || fail "somebody was let in at the one"
 	of_is /dev/r3map3 .hold all || fail "somebody was let in at the other"
 	writer_goes_on
@@ -51,7 +50,7 @@ nothing_happened()
 	of_await /dev/r3map3 .migration.phase following
 }
 
-truncate -s 20M "$TEST_DIR/a" "$TEST_DIR/b"
+truncate -s $REGION "$TEST_DIR/a" "$TEST_DIR/b"
 seed "file:$TEST_DIR/a" --index 0
 first=$URI
 r3map serve --unix "$TEST_DIR/backend.sock" "file:$TEST_DIR/b" &
@@ -81,6 +80,12 @@ rests=$(rests)
 r3map finalize -j --deadline 30s --group pair >"$TEST_DIR/out" 2>"$TEST_DIR/told" &
 group=$!
 at_rest $((rests + 1))
+# somebody else's is refused, and is nothing to those who wait; a slow kernel may have refused them before he comes
+if [ "${TEST_SLOW:-1}" = 1 ]; then
+	expect_fail r3map finalize /dev/r3map2 /dev/r3map3
+	grep -q 'none is finalized, because of /dev/r3map2: it is being finalized already' "$TEST_DIR/stderr" ||
+		{ cat "$TEST_DIR/stderr"; fail "no reason is told"; }
+fi
 ! wait $group || fail "finalized, although a write was on its way"
 grep -q 'none is finalized, because of /dev/r3map3: .*did not come to rest in time' "$TEST_DIR/told" ||
 	{ cat "$TEST_DIR/told"; fail "no reason is told"; }
@@ -102,8 +107,30 @@ r3map finalize --deadline 30s /dev/r3map2 /dev/r3map3 2>/dev/null &
 group=$!
 at_rest $((rests + 1))
 kill -9 $group
+# and is missed at once: it is not waited for until the other one is ready, or for as long as one that is there
+wait_until 60 "the first is not at rest any more" \
+	grep -q 'not finalized: who has asked for it is gone: nothing has happened' "$TEST_DIR/leech.log"
 in_time
 nothing_happened
+
+# who asked stands still: that is waited for, but not for ever, and nothing is finalized by who goes on afterwards
+if [ "${TEST_SLOW:-1}" = 1 ]; then
+	late
+	rests=$(rests)
+	r3map finalize --deadline 30s /dev/r3map2 /dev/r3map3 2>"$TEST_DIR/told" &
+	group=$!
+	at_rest $((rests + 1))
+	process_stop $group
+	in_time
+	wait_until 150 "the first is not at rest any more" of_is /dev/r3map0 .hold none
+	wait_until 150 "the second is not at rest any more" of_is /dev/r3map1 .hold none
+	kill -CONT $group
+	! wait $group || fail "finalized, although it was given up"
+	note "$(cat "$TEST_DIR/told")"
+	grep -q 'none is finalized, because of /dev/r3map[23]: ' "$TEST_DIR/told" ||
+		{ cat "$TEST_DIR/told"; fail "no reason is told"; }
+	nothing_happened
+fi
 
 r3map finalize --deadline 30s /dev/r3map3 /dev/r3map2 >"$TEST_DIR/out"
 [ "$(grep -c '^/dev/r3map[23]: stopped for .* ms' "$TEST_DIR/out")" = 2 ] || { cat "$TEST_DIR/out"; fail "not both are told of"; }

@@ -41,7 +41,7 @@ address()
 	[ "$1" = away ] && echo 10.76.0.2 || echo 10.76.0.1
 }
 
-truncate -s 20M "$TEST_DIR/region.0"
+truncate -s $REGION "$TEST_DIR/region.0"
 here=home there=away
 for ((move = 1; move <= moves; move++)); do
 	way=$(sed -n "$((move % 3 + 1))p" <<<$'direct\nwrite\nmmap')
@@ -50,9 +50,10 @@ for ((move = 1; move <= moves; move++)); do
 	SOURCE=${lines%%$'\n'*}
 	cleanup_fn device_remove "$SOURCE"
 	target=/dev/r3map$((${SOURCE#/dev/r3map} ? 0 : 1))
-	sequence write "$state" "$way" "$SOURCE" "$target" 2>"$TEST_DIR/writer" &
+	"${BEHIND[@]}" sequence write "$state" "$way" "$SOURCE" "$target" 2>"$TEST_DIR/writer" &
 	writer=$!
 	cleanup_fn eval "kill $writer 2>/dev/null || :"
+	wait_until 60 "the writer has begun" test -s "$state"
 	URI=nbd://$(address $here):10900/
 	TARGET=$(in_net $there r3map leech --daemon --log "$TEST_DIR/leech.log" --index "${target#/dev/r3map}" \
 		--store "$TEST_DIR/region.$move" "$URI")

@@ -12,7 +12,7 @@ requires_program sequence
 
 for leechers in 2 3; do
 	rm -f "$state" "$TEST_DIR/leech.log"
-	truncate -s 20M "$TEST_DIR/region.$leechers"
+	truncate -s $REGION "$TEST_DIR/region.$leechers"
 	seed "file:$TEST_DIR/region.$leechers"
 	winner=/dev/r3map1
 	writer direct "$SOURCE" $winner

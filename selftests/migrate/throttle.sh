@@ -12,7 +12,7 @@
 # write_on DEVICE: all of it, again and again, until it fails
 write_on()
 {
-	while dd if=/dev/zero of="$1" bs=16K count=512 oflag=direct conv=notrunc status=none; do :; done 2>/dev/null
+	while dd if=/dev/zero of="$1" bs=16K count=128 oflag=direct conv=notrunc status=none; do :; done 2>/dev/null
 }
 
 # migrate OPTION...: to the end, with a writer, while somebody has the source open
@@ -21,6 +21,7 @@ migrate()
 	write_on "$SOURCE" &
 	writer=$!
 	cleanup_fn eval "kill $writer 2>/dev/null || :"
+	wait_until 60 "it is written" of_is "$SOURCE" '.counters.writes > 0' true
 	leech --pull-rate 1M "$@"
 	# after the helper was started, which would have it open, too
 	exec 9<"$SOURCE"
@@ -28,8 +29,8 @@ migrate()
 	wait $writer || :
 }
 
-# no holes: the first pull takes 8 s, in which the writer begins
-head -c 8M /dev/urandom >"$TEST_DIR/image"
+# no holes: the first pull takes 2 s, and so does each round for a writer who is not slowed down
+head -c 2M /dev/urandom >"$TEST_DIR/image"
 seed "file:$TEST_DIR/image" --throttle 256K
 migrate --max-dirty 64K
 grep -q 'bytes a second are written from now on' "$TEST_DIR/seed.log" || fail "the writer was not slowed down"

@@ -10,16 +10,14 @@
 . "$(dirname "$0")/rc.sh"
 requires_program sequence python3
 
-size=20M
-
 helper_of() { cat "/sys/block/${1#/dev/}/r3map/helper_pid"; }
 
 # a leecher that is killed while it pulls or follows is no loss to the seeder
 rm -f "$state"
-truncate -s $size "$TEST_DIR/a"
+truncate -s $REGION "$TEST_DIR/a"
 seed "file:$TEST_DIR/a"
 writer direct "$SOURCE"
-leech --pull-rate 4M
+leech --pull-rate $((REGION / 5))
 wait_until 60 "something was pulled" eval '[ "$(of "$TARGET" .local)" -gt 0 ]'
 kill -9 "$(helper_of "$TARGET")"
 writer_goes_on
@@ -49,7 +47,7 @@ writer_ends "$SOURCE"
 r3map umount "$SOURCE"
 
 # a write that does not come to rest: nothing has happened, and later it works
-truncate -s $size "$TEST_DIR/b"
+truncate -s $REGION "$TEST_DIR/b"
 seed "delay:0,write=8s:file:$TEST_DIR/b"
 leech --deadline 300ms
 of_await "$TARGET" .migration.phase following
@@ -69,7 +67,7 @@ r3map umount "$TARGET"
 
 # the connection is cut, again and again, also while it is finalized
 rm -f "$state"
-truncate -s $size "$TEST_DIR/c"
+truncate -s $REGION "$TEST_DIR/c"
 seed "file:$TEST_DIR/c"
 cat >"$TEST_DIR/proxy.py" <<'END'
 import os, random, signal, socket, sys, threading, time
@@ -139,7 +137,7 @@ r3map umount "$TARGET"
 
 # the leecher's helper is killed before all of the region is there: another one goes on
 rm -f "$state"
-truncate -s $size "$TEST_DIR/e"
+truncate -s $REGION "$TEST_DIR/e"
 URI="nbd+unix:///?socket=$TEST_DIR/seed.sock"
 seed "file:$TEST_DIR/e"
 leech
@@ -151,7 +149,7 @@ writer_ends "$SOURCE"
 r3map finalize "$TARGET"
 of_is "$TARGET" .migration.phase arriving || fail "it is not on its way"
 expect_fail r3map finalize "$TARGET"
-dd if=/dev/zero of="$TARGET" bs=512 count=1 seek=40000 oflag=direct conv=notrunc status=none
+dd if=/dev/zero of="$TARGET" bs=512 count=1 seek=$((REGION / 512 - 960)) oflag=direct conv=notrunc status=none
 expect_fail r3map umount "$TARGET"
 kill -9 "$(helper_of "$TARGET")"
 r3map leech --daemon --log "$TEST_DIR/leech.log" --recover "$TARGET" "$URI" >/dev/null
@@ -165,7 +163,7 @@ r3map umount "$TARGET"
 
 # the leecher is lost when it was given the region, before it took it: it is taken back by hand
 rm -f "$state"
-truncate -s $size "$TEST_DIR/d"
+truncate -s $REGION "$TEST_DIR/d"
 URI="nbd+unix:///?socket=$TEST_DIR/seed.sock"
 seed "file:$TEST_DIR/d" --hold-time 1h --throttle 4K
 expect_fail r3map finalize "$SOURCE"

@@ -10,7 +10,7 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/rc.sh"
 
-requires_program nbdkit
+requires_program nbdkit alike
 
 MIB=1048576
 LOG=$TEST_DIR/requests
@@ -24,11 +24,10 @@ device_mount --managed --no-part-scan --chunk-size 4K --pull-rate 512 --order re
 r3map set --pull pause "$DEV"
 r3map set --pull-rate 0 "$DEV"
 
-# read_of CHUNK [COUNT]: so many of 4 KiB, one after the other, and they are what they should be
+# read_of CHUNK[:COUNT]...: these of 4 KiB, one after the other, and they are what they should be
 read_of()
 {
-	dd if="$DEV" bs=4k skip="$1" count="${2:-1}" iflag=direct status=none |
-		cmp -n $((${2:-1} * 4096)) -i "0:$(($1 * 4096))" - "$WANT" || fail "what was read at chunk $1"
+	alike "$DEV" "$WANT" "$@" || fail "what was read"
 }
 
 # reads: what the backend was asked for from line $mark of its log on, "OFFSET COUNT", in decimal
@@ -46,16 +45,18 @@ wait_until 60 "the pull rests" settled
 
 # without a pattern: that, and nothing else
 begin
+chunks=()
 for ((i = 0; i < 64; i++)); do
-	read_of $((i * 37 % 64 * 2))
+	chunks+=($((i * 37 % 64 * 2)))
 done
+read_of "${chunks[@]}"
 [ "$(reads | wc -l)" = 64 ] || fail "64 reads became $(reads | wc -l)"
 [ "$(read_bytes)" = $((64 * 4096)) ] || fail "$(read_bytes) bytes for 64 reads of 4 KiB"
 [ "$(device_fact ahead_bytes)" = 0 ] || fail "$(device_fact ahead_bytes) bytes were read ahead"
 
 # 8 MiB one after the other: some 7 windows up to 4 MiB, each begun by a miss, and one behind them
 begin
-read_of $((8 * MIB / 4096)) 2048
+read_of $((8 * MIB / 4096)):2048
 wait_until 60 "what is read ahead has come" settled
 [ "$(demanded)" -ge 2 ] || fail "nothing was asked for"
 [ "$(demanded)" -lt 60 ] || fail "$(demanded) of 2048 reads waited for a fetch of their own"
@@ -68,10 +69,11 @@ r3map show "$DEV" | grep -q '^  read ahead   .*, of which .* was used$' || fail 
 
 # two readers in turns, each of whom has windows of his own
 begin
+chunks=()
 for ((i = 0; i < 100; i++)); do
-	read_of $((28 * MIB / 4096 + i))
-	read_of $((32 * MIB / 4096 + i))
+	chunks+=($((28 * MIB / 4096 + i)) $((32 * MIB / 4096 + i)))
 done
+read_of "${chunks[@]}"
 [ "$(demanded)" -lt 60 ] || fail "$(demanded) of 200 reads waited for a fetch of their own"
 wait_until 60 "what is read ahead has come" settled
 reads | sort -n | awk '$1 < end { exit 1 } { end = $1 + $2 }' || fail "something was fetched twice: $(reads)"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# kernels: 6.1 6.12 7.2:2
 # timeout: 600
 #
 # This test will make random requests of managed devices, several threads at a time, and compare all

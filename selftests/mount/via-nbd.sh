@@ -14,8 +14,6 @@ export R3MAP_VIA=nbd
 image 4194816
 backend="file:$IMAGE"
 helper() { device_fact helper_pid; }
-# ended PID: has it?
-ended() { ! kill -0 "$1" 2>/dev/null; }
 # says TEXT: did the last expect_fail say it?
 says() { grep -q "$1" "$TEST_DIR/stderr" || fail "it says: $(cat "$TEST_DIR/stderr")"; }
 
@@ -80,7 +78,7 @@ exec 5>&-
 # SIGTERM pushes what is dirty
 is_clean && fail "nothing is dirty"
 kill -TERM "$pid"
-wait_until 30 "the helper has ended" ended "$pid"
+wait_until 30 "the helper has ended" process_ended "$pid"
 device_gone "$DEV" || fail "it is not gone"
 cmp "$IMAGE" "$WANT" || fail "the backend after SIGTERM"
 
@@ -103,7 +101,7 @@ device_mount --managed --push-interval 0 "$backend"
 put 1000 100
 pid=$(helper)
 nbd-client -d "$DEV" >/dev/null
-wait_until 30 "the helper has ended" ended "$pid"
+wait_until 30 "the helper has ended" process_ended "$pid"
 cmp "$IMAGE" "$WANT" || fail "the backend after another's disconnect"
 
 # the helper is killed: what is asked fails, and umount cleans up

@@ -8,7 +8,7 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/delta.inc.sh"
 requires_program jq cmp
-ktap_plan 6
+ktap_plan 7
 
 # hub_start: r3map hub; $hub is its process
 hub_start()
@@ -172,4 +172,22 @@ differs()
 	! cmp -s "$1" "$2"
 }
 ktap_test "a hub that is killed in the midst: what is torn is not offered" torn
+
+# Also in the midst of its reading at the start, and with a receiver in the midst of a copy; what it held then
+# is for the leak checker to see.
+ended()
+{
+	pid_end "$hub"
+	truncate -s 4G store/vast
+	hub_start
+	join seven
+	{ kill "$hub" && wait "$hub"; } || return
+	rm store/vast
+	random_file store/large 256M
+	hub_start
+	join eight
+	wait_until 60 "a copy has begun" find eight -size +0
+	kill "$hub" && wait "$hub"
+}
+ktap_test "it ends when told, in the midst of anything" ended
 ktap_status

@@ -48,7 +48,7 @@ done
 
 qemu_nbd_start --format=raw --cache=writeback "$IMAGE"
 right "qemu-nbd, raw"
-backend-io random -n 3000 -d 32 "$NBD&headers=structured"
+backend-io random -n "$(slow 3000)" -d 32 "$NBD&headers=structured"
 
 backend-io fill -b 1M -s 3 "file:$IMAGE"
 fallocate --punch-hole -o 2M -l 1M "$IMAGE"

@@ -13,7 +13,7 @@ info_is "$NBD" size=33554432 can_flush=1 can_fua=1 can_discard=1
 backend-io fill -b 64K "$NBD"
 backend-io verify -b 4K "$NBD"
 backend-io verify "file:$IMAGE?ro" || fail "the file differs"
-backend-io random -n 5000 -F "$NBD"
+backend-io random -n "$(slow 5000)" -F "$NBD"
 result_is ok discard -o 1M -b 1M "$NBD"
 result_is ok flush "$NBD"
 refused "${NBD/disk/other}" "no export 'other'"

@@ -11,7 +11,7 @@ nbdkit_start_or_skip "block size policies" --filter=blocksize-policy memory 16M 
 	blocksize-minimum=4K blocksize-preferred=64K blocksize-maximum=128K \
 	blocksize-error-policy=error
 info_is "$NBD" block_min=4096 block_preferred=65536 max_io=131072
-backend-io random -b 128K -d 16 -n 2000 "$NBD"
+backend-io random -b 128K -d 16 -n "$(slow 2000)" "$NBD"
 result_is EINVAL read -b 512 "$NBD"
 result_is EINVAL write -b 256K "$NBD"
 result_is EINVAL read -o 2K -b 4K "$NBD"
@@ -19,9 +19,9 @@ result_is ok zero -b 8M "$NBD"
 
 nbdkit_start --filter=fua memory 16M		# without FUA, as without a mode
 info_is "$NBD" can_fua=0
-backend-io random -F -n 2000 "$NBD" || fail "emulated FUA"
+backend-io random -F -n "$(slow 2000)" "$NBD" || fail "emulated FUA"
 nbdkit_start --filter=fua memory 16M fuamode=force
-backend-io random -F -n 2000 "$NBD"
+backend-io random -F -n "$(slow 2000)" "$NBD"
 
 nbdkit_start --filter=nozero memory 16M
 info_is "$NBD" can_zeroes=0

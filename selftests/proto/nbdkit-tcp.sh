@@ -17,13 +17,13 @@ tcp_start()
 }
 
 tcp_start 127.0.0.1 || fail "nbdkit finds no port"
-backend-io random -n 5000 "nbd://127.0.0.1:$PORT/plain"
+backend-io random -n "$(slow 5000)" "nbd://127.0.0.1:$PORT/plain"
 backend-io random -n 500 -b 1M -d 4 "nbd://localhost:$PORT/hello%20world/%C3%BC"
 info_is "nbd://127.0.0.1:$PORT/hello%20world/ü" "name=nbd://127.0.0.1:$PORT/hello%20world/%C3%BC"
 refused "nbd://127.0.0.1:$PORT/hello" "no export 'hello'"
 
 if [ -e /proc/net/if_inet6 ] && tcp_start ::1; then
-	backend-io random -n 5000 "nbd://[::1]:$PORT/plain"
+	backend-io random -n "$(slow 5000)" "nbd://[::1]:$PORT/plain"
 else
 	note "no IPv6 here: not tried"
 fi

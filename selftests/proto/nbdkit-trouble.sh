@@ -8,9 +8,9 @@
 . "$(dirname "$0")/rc.sh"
 
 nbdkit_start --filter=delay memory 16M rdelay=1ms wdelay=3ms
-backend-io random -d 64 -n 5000 "$NBD" || fail "a slow server"
+backend-io random -d 64 -n "$(slow 5000)" "$NBD" || fail "a slow server"
 nbdkit_start --filter=noparallel memory 16M serialize=requests
-backend-io random -d 64 -n 5000 "$NBD" || fail "one request at a time"
+backend-io random -d 64 -n "$(slow 5000)" "$NBD" || fail "one request at a time"
 
 nbdkit_start --filter=error memory 16M error-pread=EIO error-pread-rate=100% \
 	error-pwrite=ENOSPC error-pwrite-rate=100% error-zero=ENOMEM error-zero-rate=100% \
@@ -49,4 +49,4 @@ wait_until 60 "writes fail below the filter" retries 8
 rm "$TEST_DIR/broken"
 wait $! || fail "writes that the server mended"
 backend-io verify "$NBD" || fail "what was written"
-backend-io random -n 2000 "$NBD"
+backend-io random -n "$(slow 2000)" "$NBD"

@@ -10,10 +10,10 @@
 for flags in 0 1 2; do		# bits: fixed newstyle, no zeroes
 	nbdkit_start --mask-handshake=$flags memory 16M
 	info_is "$NBD" size=16777216 can_flush=1
-	backend-io random -n 2000 "$NBD" || fail "handshake flags $flags"
+	backend-io random -n "$(slow 2000)" "$NBD" || fail "handshake flags $flags"
 done
 nbdkit_start --no-sr memory 16M
 info_is "$NBD" size=16777216 can_flush=1
-backend-io random -n 2000 "$NBD" || fail "without structured replies"
+backend-io random -n "$(slow 2000)" "$NBD" || fail "without structured replies"
 nbdkit_start -o memory 16M
 refused "$NBD" "oldstyle"

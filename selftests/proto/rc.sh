@@ -12,7 +12,7 @@ nbd_pid_end()
 	local pid
 	pid=$(cat "$1" 2>/dev/null) || return 0
 	kill "$pid" 2>/dev/null || return 0
-	while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+	until process_ended "$pid"; do sleep 0.02; done
 }
 
 # nbd_socket: a new name for a socket; a test may start several servers
@@ -69,7 +69,7 @@ nbd_server_listens()
 # nbd_server_decided: it listens, or has ended, as it does behind our back if its port is taken
 nbd_server_decided()
 {
-	nbd_server_listens || ! kill -0 "$(cat "$PIDFILE")"
+	nbd_server_listens || process_ended "$(cat "$PIDFILE")"
 }
 
 # nbd_server_start NAME CONFIG-LINE...: nbd-server with one export, $IMAGE; $NBD_SERVER_TLS may be
@@ -155,7 +155,7 @@ result_is()
 # serve_up: has r3map serve said where it is, or given up?
 serve_up()
 {
-	[ -s "$SERVE_OUT" ] || ! kill -0 "$SERVER" 2>/dev/null
+	[ -s "$SERVE_OUT" ] || process_ended "$SERVER"
 }
 
 # serve_kill PID: the end of a server at the end of the test

@@ -27,7 +27,7 @@ server_kill()
 	local pid
 	pid=$(cat "$PIDFILE")
 	kill -9 "$pid"
-	while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+	until process_ended "$pid"; do sleep 0.02; done
 }
 
 # load ARG...: backend-io in the background
@@ -171,8 +171,8 @@ goodbye()
 	nbd_socket
 	server --filter=exitlast file "$IMAGE"
 	backend-io verify -z -b 1M "$NBD" >/dev/null 2>&1 || :
-	wait_until 60 "the server leaves with its last client" eval \
-		"! kill -0 \$(cat $PIDFILE) 2>/dev/null"
+	wait_until 60 "the server leaves with its last client" \
+		process_ended "$(cat "$PIDFILE")"
 }
 
 lost_writes()

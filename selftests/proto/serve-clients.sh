@@ -99,7 +99,7 @@ between()
 	nbdkit_start nbd uri="$(uri memory)"
 	nbdcopy "$NBD" - | cmp - "$IMAGE" || return
 	nbdinfo --map --totals "$NBD" | grep -q 'hole,zero' || return
-	backend-io random -n 2000 -F "$NBD" || return
+	backend-io random -n "$(slow 2000)" -F "$NBD" || return
 	nbd_pid_end "$PIDFILE"
 	SOCKET=$first
 }
@@ -108,7 +108,7 @@ ktap_test "nbdkit as a client, and a server" between
 own()
 {
 	backend-io fill -b 64K "$(uri memory)" && backend-io verify -b 4K "$(uri memory)" &&
-		backend-io random -n 3000 -F "$(uri second)" || return
+		backend-io random -n "$(slow 3000)" -F "$(uri second)" || return
 	info_is "$(uri memory)" size=25165824 can_flush=1 can_fua=1 can_discard=1 can_zeroes=1 \
 		read_only=0
 	info_is "$(uri image)" read_only=1

@@ -275,7 +275,7 @@ daemon()
 	END
 	grep -q 'unknown client flags' "$TEST_DIR/daemon.log" || return
 	[ "$(readlink "/proc/$pid/cwd")" = / ] || return
-	kill -TERM "$pid" && wait_until 20 "the daemon ends" eval "! kill -0 $pid"
+	kill -TERM "$pid" && wait_until 20 "the daemon ends" process_ended "$pid"
 	[ ! -e "$TEST_DIR/d.sock" ]
 }
 ktap_test "--daemon and --log" daemon
@@ -345,7 +345,7 @@ given_up()
 {
 	local status=0
 	kill -TERM "$SERVER"
-	wait_until 45 "the server ends" eval "! kill -0 $SERVER"
+	wait_until 45 "the server ends" process_ended "$SERVER"
 	wait "$SERVER" || status=$?
 	if [ $status != 1 ] || [ -e "$SOCKET" ] || [ "$(wc -l <"$SERVE_LOG")" != 2 ] ||
 		! grep -qF -- "$1" "$SERVE_LOG" ||

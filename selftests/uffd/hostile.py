@@ -165,8 +165,10 @@ GREETINGS = {
 
 def handler(path, kind):
     s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    s.bind(path)
+    s.settimeout(60)
+    s.bind(path + ".new")
     s.listen(1)
+    os.rename(path + ".new", path)  # who sees it can connect
     peer, _ = s.accept()
     data = GREETINGS[kind]
     if data:

@@ -26,7 +26,7 @@ HANDLER=$!
 cleanup_fn handler_end $HANDLER
 
 # up: it serves, or has ended
-up() { [ -S "$TEST_DIR/theirs/sock" ] || ! kill -0 $HANDLER; }
+up() { [ -S "$TEST_DIR/theirs/sock" ] || process_ended "$HANDLER"; }
 
 wait_until 20 "the handler is up" up
 if [ -S "$TEST_DIR/theirs/sock" ]; then

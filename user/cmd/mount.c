@@ -81,6 +81,7 @@ static const struct opt mount_opts[] = {
 	  .help = "look for no partition table" },
 	{ OPT_FLAG, "no-mlock", 0, .clear = true, M(lock),
 	  .help = "do not lock the helper's memory; then do not swap to the device" },
+	OPT_JSON(mount_options),
 	{ OPT_END },
 };
 

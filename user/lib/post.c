@@ -68,6 +68,18 @@ void post_detach(struct post *post)
 	post->loop = NULL;
 }
 
+void post_drop(struct post *post, void (*drop)(struct post_job *job))
+{
+	struct post_job *job = post->first, *next;
+
+	post->first = NULL;
+	post->last = &post->first;
+	for (; job; job = next) {
+		next = job->next;
+		drop(job);
+	}
+}
+
 void post_send(struct post *post, struct post_job *job)
 {
 	const uint64_t one = 1;

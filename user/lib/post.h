@@ -24,7 +24,9 @@ struct post {
 
 /* Before other threads know of it. 0 or a negative errno. */
 int post_open(struct post *post);
-/* No other thread sends any more, and no loop is attached. Jobs that have not run never will. */
+/* No other thread sends any more, and no loop is attached. @drop in place of run(), for jobs that have not run. */
+void post_drop(struct post *post, void (*drop)(struct post_job *job));
+/* As before. Jobs that have not run never will. */
 void post_close(struct post *post);
 
 /* In the loop's thread: jobs run, those that were sent before as well. 0 or a negative errno. */

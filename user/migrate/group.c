@@ -6,9 +6,11 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/loop.h"
 #include "migrate/group.h"
@@ -42,7 +44,7 @@ int group_add(struct group *group, uint32_t index, struct error *error)
 			return error_set(error, -EINVAL, "/dev/r3map%" PRIu32 " is named twice", index);
 	if (group->count == GROUP_MOST)
 		return error_set(error, -E2BIG, "at most %d devices can be finalized as one", GROUP_MOST);
-	*m = (struct member) { .index = index };
+	*m = (struct member) { .index = index, .stays = -1 };
 	snprintf(m->disk, sizeof(m->disk), "r3map%" PRIu32, index);
 	group->count++;
 	return 0;
@@ -106,7 +108,14 @@ static void *member_ask(void *data)
 	uint64_t until = loop_now() + m->timeout * MS;
 
 	m->error = (struct error) { 0 };
-	m->code = door_ask_disk(m->disk, m->word, NULL, m->timeout, &m->answer, &m->error);
+	/* What is prepared is undone by itself when this process ends. */
+	if (m->word == DOOR_PREPARE) {
+		m->code = door_ask_staying(m->disk, m->word, m->timeout, &m->stays, &m->answer, &m->error);
+		if (m->code)
+			m->stays = -1;
+	} else {
+		m->code = door_ask_disk(m->disk, m->word, NULL, m->timeout, &m->answer, &m->error);
+	}
 	/* A deadline of the seeder's that was missed is told with the same number. */
 	m->late = m->code == -ETIMEDOUT && loop_now() >= until;
 	return NULL;
@@ -153,6 +162,21 @@ static struct member *group_do(struct group *group, enum door_word word, uint32_
 	return refused;
 }
 
+/* One that was ready, and has waited in vain since then: this process stood still. Or NULL. */
+static struct member *group_gave_up(struct group *group)
+{
+	for (int i = 0; i < group->count; i++) {
+		struct member *m = &group->list[i];
+		struct pollfd told = { .fd = m->stays, .events = POLLIN };
+
+		if (poll(&told, 1, 0) <= 0)
+			continue;
+		m->code = error_set(&m->error, -ECANCELED, "it was ready, and has given up waiting for the others");
+		return m;
+	}
+	return NULL;
+}
+
 /* What was prepared, or still may be, is given up. */
 static void group_undo(struct group *group, uint32_t timeout)
 {
@@ -174,6 +198,8 @@ int group_finalize(struct group *group, uint32_t deadline, uint32_t timeout, str
 
 	if (group->count > 1)
 		refused = group_ask(group, DOOR_PREPARE, deadline);
+	if (!refused)
+		refused = group_gave_up(group);
 	if (refused) {
 		if (refused->late)
 			error_set(&refused->error, -ETIMEDOUT, "it was not ready in time; --deadline gives more");
@@ -201,7 +227,10 @@ int group_take_back(struct group *group, uint32_t timeout, struct error *error)
 
 void group_free(struct group *group)
 {
-	for (int i = 0; i < group->count; i++)
+	for (int i = 0; i < group->count; i++) {
 		free(group->list[i].answer);
+		if (group->list[i].stays >= 0)
+			close(group->list[i].stays);
+	}
 	group->count = 0;
 }

@@ -27,6 +27,7 @@ struct member {
 	bool done;			/* it is finalized, or taken back */
 	struct error error;
 	char *answer;			/* if @code is 0; the group's */
+	int stays;			/* a connection: with it, what is prepared is given up; -1: none */
 	pthread_t thread;
 };
 

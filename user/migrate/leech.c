@@ -52,6 +52,11 @@ void leech_sleep(uint64_t ns)
 	nbd_wait(-1, 0, loop_now() + ns);
 }
 
+bool leech_is_undone(const struct leech *l)
+{
+	return l->verdict == VERDICT_UNDO || l->verdict == VERDICT_LEFT;
+}
+
 void leech_outcome(struct leech *l, const struct error *error)
 {
 	pthread_mutex_lock(&l->lock);

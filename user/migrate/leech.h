@@ -83,6 +83,8 @@ int leech_prepare(struct leech *leech, struct error *error);
  * nothing to give up.
  */
 int leech_undo(struct leech *leech, struct error *error);
+/* Who has asked for leech_prepare() is gone. If it is not decided yet, it is undone. */
+void leech_left(struct leech *leech);
 /* Is the region, or will it be for all that is known, used here? */
 bool leech_has_region(struct leech *leech);
 /* In words, for who asked: how long the stop was. */

@@ -106,6 +106,13 @@ static int finalize_release(struct leech *l, struct error *error)
 	return err;
 }
 
+/* What becomes of one of a group that is given up. */
+static int finalize_undone(enum leech_verdict verdict, struct error *error)
+{
+	return error_set(error, -ECANCELED, "%s: nothing has happened", verdict == VERDICT_LEFT ?
+			 "who has asked for it is gone" : "the others of its group were not ready");
+}
+
 /* Nobody is let in before the others of the group are ready. */
 static int finalize_wait_verdict(struct leech *l, struct error *error)
 {
@@ -132,8 +139,8 @@ static int finalize_wait_verdict(struct leech *l, struct error *error)
 		pthread_mutex_unlock(&l->lock);
 		if (verdict == VERDICT_GO)
 			return 0;
-		if (verdict == VERDICT_UNDO)
-			return error_set(error, -ECANCELED, "the others of its group were not ready: nothing has happened");
+		if (verdict != VERDICT_NONE)
+			return finalize_undone(verdict, error);
 		if (leech_stopped(l))
 			return -ECANCELED;
 		leech_sleep(MS / 4);
@@ -209,15 +216,17 @@ static void finalize_note(struct leech *l, const struct final *f, uint32_t waiti
 /* Of a group of which one is not ready there is nothing to begin. */
 static int finalize_begin(struct leech *l, struct error *error)
 {
+	enum leech_verdict verdict;
 	bool undone;
 
 	pthread_mutex_lock(&l->lock);
-	undone = l->verdict == VERDICT_UNDO;
+	verdict = l->verdict;
+	undone = leech_is_undone(l);
 	l->phase = LEECH_FINALIZING;
 	atomic_store(&l->asked, false);
 	pthread_mutex_unlock(&l->lock);
 	if (undone)
-		return error_set(error, -ECANCELED, "the others of its group were not ready: nothing has happened");
+		return finalize_undone(verdict, error);
 	return finalize_rest(l, error);
 }
 

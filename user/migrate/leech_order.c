@@ -4,9 +4,11 @@
  * thread; the leecher's own looks at it. See leech.h.
  */
 #include <errno.h>
+#include <sys/eventfd.h>
 
 #include "lib/error.h"
 #include "migrate/leech_state.h"
+#include "mount/managed.h"
 
 /* In which phase may nothing be asked for any more? */
 static int order_is_late(enum leech_phase phase, struct error *error)
@@ -20,18 +22,25 @@ static int order_is_late(enum leech_phase phase, struct error *error)
 	return 0;
 }
 
+/* The leecher may be waiting for all to be local. */
+static void order_finalize(struct leech *l)
+{
+	atomic_store(&l->asked, true);
+	eventfd_write(l->managed->all_local, 1);
+}
+
 int leech_finalize(struct leech *l, struct error *error)
 {
 	int err;
 
 	pthread_mutex_lock(&l->lock);
 	err = order_is_late(l->phase, error);
-	if (!err && l->grouped && (l->phase != LEECH_PREPARED || l->verdict == VERDICT_UNDO))
+	if (!err && l->grouped && (l->phase != LEECH_PREPARED || leech_is_undone(l)))
 		err = error_set(error, -EBUSY, "it is one of a group that is being finalized");
 	else if (!err && l->grouped)
 		l->verdict = VERDICT_GO;
 	else if (!err)
-		atomic_store(&l->asked, true);
+		order_finalize(l);
 	pthread_mutex_unlock(&l->lock);
 	return err;
 }
@@ -46,7 +55,7 @@ int leech_prepare(struct leech *l, struct error *error)
 		err = error_set(error, -EBUSY, "it is being finalized already");
 	if (!err) {
 		l->grouped = true;
-		atomic_store(&l->asked, true);
+		order_finalize(l);
 	}
 	pthread_mutex_unlock(&l->lock);
 	return err;
@@ -63,6 +72,14 @@ int leech_undo(struct leech *l, struct error *error)
 		l->verdict = VERDICT_UNDO;
 	pthread_mutex_unlock(&l->lock);
 	return err;
+}
+
+void leech_left(struct leech *l)
+{
+	pthread_mutex_lock(&l->lock);
+	if (l->grouped && l->verdict == VERDICT_NONE)
+		l->verdict = VERDICT_LEFT;
+	pthread_mutex_unlock(&l->lock);
 }
 
 bool leech_has_region(struct leech *l)

@@ -7,21 +7,28 @@
  * two rounds everything is local, and before a finalize the pull rests.
  */
 #include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 
 #include "lib/error.h"
 #include "lib/loop.h"
 #include "migrate/leech_state.h"
 #include "mount/managed.h"
+#include "nbd/wait.h"
 #include "nl/epoch.h"
 
 #define ROUND_LEAST	(100 * MS)		/* ns from one round to the next, at least */
+#define LOCAL_LOOK	(100 * MS)		/* ns until it is looked again whether all is local, at most */
 
 int leech_wait_local(struct leech *l, bool *early, uint64_t until, struct error *error)
 {
-	uint64_t local, pause = MS / 4;
+	eventfd_t ignored;
+	uint64_t local;
 	int err;
 
 	for (;;) {
+		/* Before the look: what comes later ends the wait. */
+		eventfd_read(l->managed->all_local, &ignored);
 		err = chunks_local(&l->chunks, &local, error);
 		if (!err && local < l->managed->size && !until)
 			err = leech_progress(l, local, error);
@@ -37,10 +44,8 @@ int leech_wait_local(struct leech *l, bool *early, uint64_t until, struct error 
 			*early = true;
 			return 0;
 		}
-		leech_sleep(pause);
-		/* Short rounds are looked at closely, long ones need not be. */
-		if (pause < 20 * MS)
-			pause += pause / 8;
+		/* The last may come to somebody who waits for it, without the pull. */
+		nbd_wait(l->managed->all_local, POLLIN, loop_now() + LOCAL_LOOK);
 	}
 }
 

@@ -40,7 +40,12 @@ enum leech_phase {
 };
 
 /* What is decided about a group that this is one of. */
-enum leech_verdict { VERDICT_NONE, VERDICT_GO, VERDICT_UNDO };
+enum leech_verdict {
+	VERDICT_NONE,
+	VERDICT_GO,
+	VERDICT_UNDO,
+	VERDICT_LEFT,		/* the same, since nobody is there to decide */
+};
 
 struct leech {
 	/* Constant. */
@@ -102,6 +107,8 @@ void leech_sleep(uint64_t ns);
 /* Any thread. */
 enum leech_phase leech_phase(struct leech *l);
 void leech_set_phase(struct leech *l, enum leech_phase phase);
+/* Is what was prepared, or is being, to be given up? Any thread, which holds l->lock. */
+bool leech_is_undone(const struct leech *l);
 /* Who has asked for a finalize, if somebody has, hears how it went. */
 void leech_outcome(struct leech *l, const struct error *error);
 

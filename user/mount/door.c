@@ -42,6 +42,7 @@ struct door {
 	struct loop_source source;	/* listens */
 	struct loop *loop;
 	struct caller *callers;
+	struct caller *asking;		/* one of them, while @asked hears of him; or NULL */
 	door_asked *asked;
 	void *data;
 	char path[64];
@@ -96,7 +97,11 @@ static void caller_ready(struct loop_source *source, uint32_t events)
 		return;
 	/* It waits no more, or it says too much. */
 	if (got <= 0 || caller->word != DOOR_WORDS) {
+		const bool left = caller->word == DOOR_PREPARE;
+
 		caller_free(caller);
+		if (left)
+			door->asked(door->data, DOOR_LEFT, "");
 		return;
 	}
 	caller->used += (size_t)got;
@@ -107,10 +112,13 @@ static void caller_ready(struct loop_source *source, uint32_t events)
 		*end = '\0';
 		caller->word = line_word(caller->line, &argument);
 	}
-	if (caller->word != DOOR_WORDS)
-		door->asked(door->data, caller->word, argument);
-	else
+	if (caller->word == DOOR_WORDS) {
 		caller_free(caller);
+		return;
+	}
+	door->asking = caller;
+	door->asked(door->data, caller->word, argument);
+	door->asking = NULL;
 }
 
 static void door_ready(struct loop_source *source, uint32_t events)
@@ -204,26 +212,37 @@ void door_close(struct door *door)
 	free(door);
 }
 
-void door_answer(struct door *door, enum door_word word, int code, const char *text)
+static void caller_answer(struct caller *caller, int code, const char *text)
 {
-	struct caller *caller, *next;
 	char line[DOOR_ANSWER];
 	int length = snprintf(line, sizeof(line), "%d %s\n", -code, text);
 	ssize_t sent;
 
-	if (!door)
-		return;
 	if (length >= (int)sizeof(line))
 		length = sizeof(line) - 1;
-	for (caller = door->callers; caller; caller = next) {
-		next = caller->next;
-		if (caller->word != word)
-			continue;
-		/* It fits into the socket, or whoever asked is gone. */
-		sent = send(caller->source.fd, line, (size_t)length, MSG_NOSIGNAL);
-		(void)sent;
+	/* It fits into the socket, or whoever asked is gone. */
+	sent = send(caller->source.fd, line, (size_t)length, MSG_NOSIGNAL);
+	(void)sent;
+	if (caller->word != DOOR_PREPARE || code)
 		caller_free(caller);
+}
+
+void door_answer(struct door *door, enum door_word word, int code, const char *text)
+{
+	struct caller *caller, *next;
+
+	for (caller = door ? door->callers : NULL; caller; caller = next) {
+		next = caller->next;
+		if (caller->word == word)
+			caller_answer(caller, code, text);
 	}
+}
+
+void door_refuse(struct door *door, int code, const char *text)
+{
+	if (door->asking)
+		caller_answer(door->asking, code, text);
+	door->asking = NULL;
 }
 
 int door_take(struct door *door, enum door_word word)
@@ -285,7 +304,7 @@ static int door_connect(const struct sockaddr_un *address, const char *disk, int
 			 err == -EACCES ? ", run it as root" : "");
 }
 
-/* Reads until the helper has said all. Returns how much it is, or a negative errno. */
+/* Reads until the helper has said all, which is a line. Returns how much it is, or a negative errno. */
 static ssize_t door_read(int fd, uint64_t deadline, char *text, size_t size)
 {
 	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
@@ -301,7 +320,7 @@ static ssize_t door_read(int fd, uint64_t deadline, char *text, size_t size)
 		got = ready < 0 ? -1 : read(fd, text + used, size - 1 - used);
 		if (got < 0 && errno != EINTR)
 			return -errno;
-		if (!got || (got > 0 && (used += (size_t)got) == size - 1))
+		if (!got || (got > 0 && ((used += (size_t)got) == size - 1 || text[used - 1] == '\n')))
 			break;
 	}
 	text[used] = '\0';
@@ -352,18 +371,36 @@ int door_call(const char *disk, enum door_word word, const char *argument, int *
 	return error->code;
 }
 
+static int door_call_and_listen(const char *disk, enum door_word word, const char *argument,
+				uint32_t timeout_ms, int *fd, char **answer, struct error *error)
+{
+	const uint64_t deadline = loop_now() + timeout_ms * MS;
+	int err;
+
+	err = door_call(disk, word, argument, fd, error);
+	if (err)
+		return err;
+	err = door_listen(*fd, disk, deadline, answer, error);
+	if (err)
+		close(*fd);
+	return err;
+}
+
 int door_ask_disk(const char *disk, enum door_word word, const char *argument,
 		  uint32_t timeout_ms, char **answer, struct error *error)
 {
-	const uint64_t deadline = loop_now() + timeout_ms * MS;
 	int fd, err;
 
-	err = door_call(disk, word, argument, &fd, error);
-	if (err)
-		return err;
-	err = door_listen(fd, disk, deadline, answer, error);
-	close(fd);
+	err = door_call_and_listen(disk, word, argument, timeout_ms, &fd, answer, error);
+	if (!err)
+		close(fd);
 	return err;
+}
+
+int door_ask_staying(const char *disk, enum door_word word, uint32_t timeout_ms, int *fd,
+		     char **answer, struct error *error)
+{
+	return door_call_and_listen(disk, word, NULL, timeout_ms, fd, answer, error);
 }
 
 int door_ask(uint32_t index, enum door_word word, uint32_t timeout_ms, char *answer, size_t size,

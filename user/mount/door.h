@@ -4,7 +4,8 @@
  * root. It tells about its pull and push, and is told to change them. The helper of a device of
  * which the module knows nothing, /dev/nbdN, can also be asked to sync and to unmount it. One line
  * comes in, a word, and perhaps one more; one goes out: an errno, 0 if all is well, and text. Then
- * the connection ends, or at the latest with the helper.
+ * the connection ends, or at the latest with the helper; but that of PREPARE, once it is done, stays for as long as
+ * whoever asked is there.
  */
 #ifndef R3MAP_MOUNT_DOOR_H
 #define R3MAP_MOUNT_DOOR_H
@@ -29,6 +30,7 @@ enum door_word {
 	DOOR_TRACK,		/* what is written, again and again, see track.h: the connection stays */
 	DOOR_UNDO,		/* of a seeder: the leecher that has finalized is lost; of a PREPARE */
 	DOOR_WORDS,
+	DOOR_LEFT,		/* nobody says that: who has said PREPARE, answered or not, has hung up */
 };
 
 #define DOOR_FOLDER	"/run/r3map"
@@ -53,9 +55,12 @@ void door_hide(struct door *door);
 void door_close(struct door *door);
 /*
  * Tells all who wait with @word; @code: 0 or a negative errno. @text without a newline. @door may be
- * NULL.
+ * NULL. Who has said PREPARE stays if @code is 0, and is told the other, and let go, when it is not.
  */
 void door_answer(struct door *door, enum door_word word, int code, const char *text);
+
+/* Within @asked: tells only him who asks just now, whom the others who wait with that word do not concern. */
+void door_refuse(struct door *door, int code, const char *text);
 
 /* The connection of one who waits with @word, which is the caller's from now on: -1: there is none. */
 int door_take(struct door *door, enum door_word word);
@@ -71,6 +76,9 @@ bool door_names(const char *text, uint32_t *index);
  */
 int door_ask_disk(const char *disk, enum door_word word, const char *argument,
 		  uint32_t timeout_ms, char **answer, struct error *error);
+/* The same, and the connection stays: *@fd, the caller's to close. If it fails, there is none. */
+int door_ask_staying(const char *disk, enum door_word word, uint32_t timeout_ms, int *fd,
+		     char **answer, struct error *error);
 /* Says it, and leaves it to the caller to hear the answer, on *@fd. 0 or as above. */
 int door_call(const char *disk, enum door_word word, const char *argument, int *fd,
 	      struct error *error);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -105,6 +106,7 @@ int managed_init(struct managed *managed, const struct managed_options *options,
 	if (managed->max_io < chunk)
 		managed->max_io = chunk;
 	managed->record = -1;
+	managed->all_local = -1;
 	atomic_init(&managed->missed, UINT64_MAX);
 	atomic_init(&managed->pull_rate, options->pull_rate);
 	ahead_init(&managed->ahead, size, chunk);
@@ -112,6 +114,9 @@ int managed_init(struct managed *managed, const struct managed_options *options,
 	sem_init(&managed->first, 0, 0);
 	sem_init(&managed->rested, 0, 0);
 	err = post_open(&managed->post);
+	managed->all_local = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (!err && managed->all_local < 0)
+		err = -errno;
 	if (err)
 		return error_set(error, err, "cannot make an eventfd: %s", strerror(-err));
 	if (!options->record)
@@ -161,6 +166,8 @@ void managed_exit(struct managed *managed)
 {
 	if (managed->record >= 0)
 		close(managed->record);
+	if (managed->all_local >= 0)
+		close(managed->all_local);
 	post_close(&managed->post);
 	if (managed->options) {
 		ahead_exit(&managed->ahead);

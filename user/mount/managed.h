@@ -71,6 +71,7 @@ struct managed {
 	sem_t rested;
 	atomic_bool again;		/* chunks were dropped: the pull begins anew, with */
 	_Atomic(struct ranges *) only;	/* these ranges, or with all if NULL; set before @again */
+	int all_local;			/* an eventfd; owned: written when a pass of the pull has found it so */
 	atomic_bool whole;		/* owned: everything is here, for good */
 	_Atomic uint64_t pull_rate;	/* bytes a second; 0: no limit */
 	_Atomic uint64_t pull_paused;	/* ns, CLOCK_MONOTONIC: since when; 0: it runs */
@@ -99,7 +100,7 @@ struct managed {
 int managed_init(struct managed *managed, const struct managed_options *options,
 		 struct backend *backend, uint64_t size, uint32_t chunk, struct error *error);
 /* What is there when nothing was pulled yet, and managed_exit() may have: before all others. */
-#define MANAGED_NOTHING	{ .store.fd = -1, .record = -1, .post.wake.fd = -1 }
+#define MANAGED_NOTHING	{ .store.fd = -1, .record = -1, .all_local = -1, .post.wake.fd = -1 }
 /* The store is the caller's. */
 void managed_exit(struct managed *managed);
 /* In the first queue's thread, once its channel is open. 0 or a negative errno with a sentence. */

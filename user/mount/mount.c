@@ -297,7 +297,11 @@ static void mount_asked(void *data, enum door_word word, const char *argument)
 		else
 			err = leech_prepare(m->leech, &error);
 		if (err)	/* otherwise mount_finalized() or mount_prepared() answers */
-			door_answer(m->door, word, err, error.text);
+			door_refuse(m->door, err, error.text);
+		break;
+	case DOOR_LEFT:
+		if (m->leech)
+			leech_left(m->leech);
 		break;
 	case DOOR_TRACK:
 		mount_track(m);
@@ -306,7 +310,7 @@ static void mount_asked(void *data, enum door_word word, const char *argument)
 		if (m->leech && !leech_has_region(m->leech)) {
 			err = leech_undo(m->leech, &error);
 			if (err)	/* likewise */
-				door_answer(m->door, word, err, error.text);
+				door_refuse(m->door, err, error.text);
 			break;
 		}
 		err = m->seed ? seed_undo(m->seed, &error) :
@@ -777,8 +781,8 @@ static int mount_up(struct mount *m, const char *backend, struct error *error)
 	return err;
 }
 
-/* What a seeder or a leecher has besides. *@lines: to be printed, and freed; or NULL. */
-static int mount_migrate(struct mount *m, const char *backend, char **lines, struct error *error)
+/* What a seeder or a leecher has besides. *@uris: of a seeder, to be printed and freed; or NULL. */
+static int mount_migrate(struct mount *m, const char *backend, char **uris, struct error *error)
 {
 	const struct leech_events events = { mount_finalized, mount_prepared, mount_whole, m };
 	const struct mount_options *o = m->options;
@@ -799,8 +803,8 @@ static int mount_migrate(struct mount *m, const char *backend, char **lines, str
 	else if (!err)
 		err = seed_begin(m->seed, error);
 	if (!err && m->seed) {
-		*lines = seed_uris(m->seed);
-		if (!*lines)
+		*uris = seed_uris(m->seed);
+		if (!*uris)
 			err = error_set(error, -ENOMEM, "out of memory");
 	}
 	return err;
@@ -873,7 +877,7 @@ int mount_serve(const struct mount_options *options, const char *backend, struct
 		.mapfile = { .fd = -1, .store = -1 },
 	};
 	int pipe = -1, log = -1;
-	char *lines = NULL;
+	char *uris = NULL;
 	int err = 0;
 
 	if (options->log) {
@@ -891,11 +895,11 @@ int mount_serve(const struct mount_options *options, const char *backend, struct
 	if (!err && m.device.chunk)
 		managed_ready(&m.managed);
 	if (!err)
-		err = mount_migrate(&m, backend, &lines, error);
+		err = mount_migrate(&m, backend, &uris, error);
 	if (!err)
-		err = ready_tell(options, &(struct ready) { m.path, lines, pipe, log }, &m.child_pid,
+		err = ready_tell(options, &(struct ready) { m.path, uris, pipe, log }, &m.child_pid,
 				 &m.child.fd, error);
-	free(lines);
+	free(uris);
 	if (!err && m.child_pid) {
 		m.child.ready = mount_child;
 		err = ready_watch(m.loop, &m.child, error);

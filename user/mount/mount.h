@@ -40,6 +40,7 @@ struct mount_options {
 	bool lock;		/* memory */
 	bool force;		/* recover with another backend */
 	bool daemon;
+	bool json;		/* the device's path is told as JSON */
 	const char *recover;	/* the device, or NULL */
 	const char *run;	/* the command, or NULL */
 	const char *log;	/* file for messages of a daemon, or NULL */

@@ -14,6 +14,8 @@ int mount_options_check(const struct mount_options *o, struct error *error)
 
 	if (o->run && o->daemon)
 		return error_set(error, -EINVAL, "--run and --daemon exclude each other: the helper of --run ends with its command");
+	if (o->run && o->json)
+		return error_set(error, -EINVAL, "--run and --json exclude each other: what is printed is the command's; it has R3MAP_DEVICE, for r3map show --json");
 	if (o->log && !o->daemon)
 		return error_set(error, -EINVAL, "--log is for --daemon; redirect stderr instead");
 	if (o->daemon && o->progress)

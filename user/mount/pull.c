@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 
 #define LOG_PREFIX "pull: "
@@ -449,7 +450,9 @@ static void pull_pass_over(struct pull *pull)
 	if (!pull->told_error || local >= m->size)
 		trouble_over(&m->pull_trouble);
 	if (local >= m->size) {
-		if (!m->owned) {	/* of that one only who moves it knows */
+		if (m->owned) {		/* of that one only who moves it knows */
+			eventfd_write(m->all_local, 1);
+		} else {
 			log_info("everything is local");
 			hooks_all_local(m->hooks);
 		}

@@ -14,13 +14,13 @@ struct mount_options;
 
 struct ready {
 	const char *path;		/* the device */
-	const char *more;		/* lines to print behind it, or NULL */
+	const char *uris;		/* of a seeder, one a line, to print behind it; or NULL */
 	int pipe;			/* of notify_fork(), or -1 */
 	int log;			/* for notify_ready() */
 };
 
 /*
- * Prints the path, or with --run starts the command: then *@child is its process, and *@fd its
+ * Prints the path, with --json an object, or with --run starts the command: then *@child is its process, and *@fd its
  * pidfd; else *@child is left alone. 0 or a negative errno with a sentence.
  */
 int ready_tell(const struct mount_options *options, const struct ready *ready, pid_t *child,

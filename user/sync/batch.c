@@ -65,10 +65,15 @@ static struct batch *batch_get(struct sending *sending)
 	return batch;
 }
 
-static void batch_put(struct batch *batch)
+static void batch_spare(struct batch *batch)
 {
 	batch->next = batch->sending->spare;
 	batch->sending->spare = batch;
+}
+
+static void batch_put(struct batch *batch)
+{
+	batch_spare(batch);
 	loop_task_queue(batch->sending->loop, &batch->sending->pump);
 }
 
@@ -198,6 +203,11 @@ static void batch_done(struct pool_job *job)
 	loop_task_queue(sending->loop, &sending->pump);
 }
 
+static void batch_drop(struct pool_job *job)
+{
+	batch_spare((struct batch *)job);
+}
+
 /* The next dirty chunk of @stream, from its cursor on, round the end. False: there is none. */
 static bool chunk_take(struct sending_stream *stream, uint64_t *index)
 {
@@ -253,12 +263,12 @@ void sending_batches(struct sending_stream *stream)
 	if (!batch)
 		return;
 	if (!batch_fill(stream, batch)) {
-		batch->next = sending->spare;
-		sending->spare = batch;
+		batch_spare(batch);
 		return;
 	}
 	batch->job.run = batch_run;
 	batch->job.done = batch_done;
+	batch->job.drop = batch_drop;
 	batch->stream = stream;
 	batch->hashing = stream->region->hashing;
 	batch->fd = stream->region->fd;

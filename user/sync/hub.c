@@ -39,7 +39,8 @@ struct hub {
 	struct download *downloads;
 	unsigned int upload_count, download_count;
 	struct start *starts;		/* that wait */
-	unsigned int scans;
+	struct start *scanned;		/* that are with the pool */
+	unsigned int scans;		/* of these */
 	bool starting;			/* starts_go_on() is at it */
 	uint64_t signalled;
 	bool finished;
@@ -333,7 +334,11 @@ static void start_done(struct scan *scan, int code)
 	struct start *start = (struct start *)((char *)scan - offsetof(struct start, scan));
 	struct region *region = start->region;
 	struct hub *hub = start->hub;
+	struct start **link = &hub->scanned;
 
+	while (*link != start)
+		link = &(*link)->next;
+	*link = start->next;
 	hub->scans--;
 	if (code) {
 		log_warn("cannot read '%s', which is not offered: %s", region->name, strerror(-code));
@@ -363,6 +368,8 @@ static void starts_go_on(struct hub *hub)
 		struct start *start = hub->starts;
 
 		hub->starts = start->next;
+		start->next = hub->scanned;
+		hub->scanned = start;
 		hub->scans++;
 		scan_start(&start->scan, hub->pool);
 	}
@@ -465,6 +472,17 @@ static int hub_start(struct hub *hub, const char *folder, struct error *error)
 	return 0;
 }
 
+static void starts_free(struct start *starts)
+{
+	while (starts) {
+		struct start *start = starts;
+
+		starts = start->next;
+		region_put(start->region);
+		free(start);
+	}
+}
+
 static void connections_free(struct hub *hub)
 {
 	while (hub->uploads) {
@@ -481,13 +499,8 @@ static void connections_free(struct hub *hub)
 		sending_free(download->sending);
 		free(download);
 	}
-	while (hub->starts) {
-		struct start *start = hub->starts;
-
-		hub->starts = start->next;
-		region_put(start->region);
-		free(start);
-	}
+	starts_free(hub->starts);
+	starts_free(hub->scanned);
 }
 
 int hub_run(const struct hub_options *options, const char *folder, struct error *error)

@@ -40,6 +40,17 @@ static struct pool_job *job_take(struct pool *pool)
 	return job;
 }
 
+static void job_drop(struct pool_job *job)
+{
+	if (job->drop)
+		job->drop(job);
+}
+
+static void job_drop_posted(struct post_job *post)
+{
+	job_drop((struct pool_job *)((char *)post - offsetof(struct pool_job, post)));
+}
+
 static void *pool_thread(void *data)
 {
 	struct pool *pool = data;
@@ -98,6 +109,8 @@ int pool_new(struct loop *loop, unsigned int threads, struct pool **made, struct
 
 void pool_free(struct pool *pool)
 {
+	struct pool_job *job, *next;
+
 	if (!pool)
 		return;
 	pthread_mutex_lock(&pool->lock);
@@ -108,6 +121,11 @@ void pool_free(struct pool *pool)
 		pthread_join(pool->thread[i], NULL);
 	if (pool->post.loop)
 		post_detach(&pool->post);
+	for (job = pool->first; job; job = next) {
+		next = job->next;
+		job_drop(job);
+	}
+	post_drop(&pool->post, job_drop_posted);
 	post_close(&pool->post);
 	pthread_cond_destroy(&pool->work);
 	pthread_mutex_destroy(&pool->lock);

@@ -18,6 +18,7 @@ struct pool_job {
 	/* In a thread of the pool. @scratch: POOL_SCRATCH bytes, until it returns. */
 	void (*run)(struct pool_job *job, void *scratch);
 	void (*done)(struct pool_job *job);	/* then, in the loop's thread */
+	void (*drop)(struct pool_job *job);	/* or, in pool_free(), this. NULL: nothing */
 	struct post_job post;			/* the pool's, as the rest */
 	struct pool *pool;
 	struct pool_job *next;
@@ -41,7 +42,7 @@ struct loop;
  * errno with a sentence.
  */
 int pool_new(struct loop *loop, unsigned int threads, struct pool **pool, struct error *error);
-/* In the loop's thread. What was submitted and is not done is forgotten. NULL: nothing. */
+/* In the loop's thread. What was submitted and is not done is dropped, in any order. NULL: nothing. */
 void pool_free(struct pool *pool);
 
 /* In the loop's thread; jobs begin in the order in which they come. */
