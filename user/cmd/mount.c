@@ -57,7 +57,7 @@ static const struct opt mount_opts[] = {
 	{ OPT_TIME, "timeout", 't', M(timeout), .value = "TIME", .min = 10, .max = R3MAP_MAX_TIMEOUT,
 	  .help = "a request may take so long, then it fails (default: 30s)" },
 	{ OPT_U32, "queues", 'q', M(queues), .value = "N", .min = 1, .max = R3MAP_MAX_QUEUES,
-	  .help = "queues, each with a thread (default: one per CPU, up to 8)" },
+	  .help = "queues, each with a thread (default: one per CPU, up to 8; with --managed over a network one)" },
 	{ OPT_U32, "depth", 'd', M(depth), .value = "N", .min = 1, .max = R3MAP_MAX_DEPTH,
 	  .help = "requests in flight per queue (default: 128)" },
 	{ OPT_SIZE64, "area", 0, M(area), .value = "SIZE", .min = 4096, .max = R3MAP_MAX_AREA,

@@ -58,7 +58,7 @@ static const struct opt seed_opts[] = {
 	{ OPT_TIME, "timeout", 't', S(mount.timeout), .value = "TIME", .min = 10,
 	  .max = R3MAP_MAX_TIMEOUT, .help = "a request may take so long, then it fails (default: 30s)" },
 	{ OPT_U32, "queues", 'q', S(mount.queues), .value = "N", .min = 1, .max = R3MAP_MAX_QUEUES,
-	  .help = "queues, each with a thread (default: one per CPU, up to 8)" },
+	  .help = "queues, each with a thread (default: one per CPU, up to 8; with --managed over a network one)" },
 	{ OPT_U32, "threads", 0, S(seed.serve.threads), .value = "N", .min = 1, .max = 256,
 	  .help = "threads that serve leechers (default: one per CPU, up to 8)" },
 	{ OPT_CHOICE, "tls", 0, S(seed.serve.tls), .value = "off|on|require", .words = serve_tls_words,
