@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.12:2
+# kernels: 6.1:1 6.12:1
 #
 # This test will let the kernel encrypt (kTLS) for serve and mount, with a GnuTLS that can leave that
 # to it: both ends, one end, random writes verified through a device, the counters of the kernel's
