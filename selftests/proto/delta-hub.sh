@@ -109,7 +109,7 @@ memory()
 # hub keeps none of it; a sanitizer does, of what is free
 stopped()
 {
-	local before=0 rounds=8
+	local before=0 rounds=8 n
 	! grep -q 'lib[at]san' "/proc/$hub/maps" || rounds=3
 	process_stop "$first"
 	cleanup_fn kill -CONT "$first"
