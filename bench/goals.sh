@@ -237,13 +237,13 @@ goals_delta()
 	for case in changed-{0,1,10,100} written small-{0,1,10,100}; do
 		size="1 GiB" part=${case#*-} least=1
 		[ "${case%-*}" != small ] || size="256 MiB"
-		[ $case != changed-1 ] || least=3
+		[ "$case" != changed-1 ] || least=3
 		name="$size, $part % changed"
-		[ $case != written ] || name="$size, 1 % changed, and written to meanwhile"
-		goals_ratio "$name: speed" "rsync's default" least $least × "$(goals_median "$1" rsync $case s)" \
-			"$(goals_median "$1" r3map $case s)"
-		[ $case = written ] || [ $part = 0 ] ||
-			goals_value "the same: bytes" "what has changed" most 1 " % more" "$(goals_median "$1" r3map $case over_pct)"
+		[ "$case" != written ] || name="$size, 1 % changed, and written to meanwhile"
+		goals_ratio "$name: speed" "rsync's default" least $least × "$(goals_median "$1" rsync "$case" s)" \
+			"$(goals_median "$1" r3map "$case" s)"
+		[ "$case" = written ] || [ "$part" = 0 ] ||
+			goals_value "the same: bytes" "what has changed" most 1 " % more" "$(goals_median "$1" r3map "$case" over_pct)"
 	done
 	printf '\n'
 }
