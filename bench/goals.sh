@@ -209,6 +209,12 @@ goals_uffd()
 				"$(goals_quotient "$1" $subject rtt$rtt plain rtt$rtt)"
 		done
 	done
+	for subject in all huge; do
+		goals_value "userfaultfd, $subject, on one CPU" plain least 5 × \
+			"$(goals_quotient "$1" $subject rtt0-1cpu plain rtt0-1cpu)"
+		goals_value "userfaultfd, $subject, 32 threads" plain least 5 × \
+			"$(goals_quotient "$1" $subject rtt0-t32 plain rtt0-t32)"
+	done
 	goals_value "userfaultfd, plain" memory least 0.0225 × "$(goals_quotient "$1" plain rtt0 memory rtt0)"
 	goals_value "userfaultfd, plain, on one CPU" memory least 0.0225 × \
 		"$(goals_quotient "$1" plain rtt0-1cpu memory rtt0)"
