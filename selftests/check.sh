@@ -272,7 +272,8 @@ if [ $((${#kernel[@]} + ${#lab[@]})) -gt 0 ]; then
 	# a kernel that must be built is built while others are tested
 	(for k in $KERNELS; do
 		"$here/vm/kernel.sh" "${k%%:*}" || :
-	done) >/dev/null 2>"$log/kernels.log" &
+	done
+	case " ${kernel[*]} " in *" dev/tls-kernel.sh "*) "$here/vm/gnutls.sh" || : ;; esac) >/dev/null 2>"$log/kernels.log" &
 fi
 # with several machines at a time there are processors for the host's tests, which mostly wait, as well
 beside=

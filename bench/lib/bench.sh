@@ -81,7 +81,7 @@ bench_metric()
 	sed -n 's/^; metric: //p' "$BENCH_DIR/jobs/$1.fio"
 }
 
-# bench_fio DEVICE JOB...: run these jobs one after the other in one fio;
+# bench_fio DEVICE JOB...: run these jobs one after the other in one fio, started by the words of BENCH_FIO;
 # its JSON is on stdout
 bench_fio()
 {
@@ -91,8 +91,9 @@ bench_fio()
 	for job in "$@"; do
 		files+=("$job.fio")
 	done
+	# shellcheck disable=SC2086 # words are meant
 	(cd "${BENCH_JOBS:-$BENCH_DIR/jobs}" && BENCH_DEVICE=$device \
-		fio --output-format=json "${files[@]}") >"$BENCH_TMP/fio.json" ||
+		${BENCH_FIO:-fio} --output-format=json "${files[@]}") >"$BENCH_TMP/fio.json" ||
 		bench_die "fio failed on $device: $(tail -n 3 "$BENCH_TMP/fio.json")"
 	# what fio says about exec_prerun comes before its JSON
 	sed -n '/^{/,$p' "$BENCH_TMP/fio.json"

@@ -31,6 +31,22 @@ root_install()
 	done
 }
 
+# root_fio: bench_fio runs it in there from now on, with the jobs in BENCH_JOBS, which may be changed. It then begins when it is
+# started, not when the host has read it; and what a job runs by exec_prerun is of the root, too.
+root_fio()
+{
+	local program
+	for program in fio env busybox; do root_install "$(command -v $program)"; done
+	mkdir -p "$ROOT/bin"
+	ln -sf "$(command -v busybox)" "$ROOT/bin/sh"
+	cp -r "$BENCH_DIR/jobs" "$ROOT/jobs"
+	# shellcheck disable=SC2034 # for bench_fio
+	BENCH_JOBS=$ROOT/jobs
+	# chroot leaves the shell's folder, and a job finds what it includes where fio runs
+	# shellcheck disable=SC2034
+	BENCH_FIO="chroot $ROOT $(command -v env) -C /jobs $(command -v fio)"
+}
+
 # root_timed COMMAND...: run it in there; what it took, in seconds, is in ROOT_TOOK. Behind "root_timed -n NAMESPACE" in a
 # network namespace.
 root_timed()

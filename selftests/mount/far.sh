@@ -94,8 +94,9 @@ cold()
 	far "$image"
 	uri=$(cat "$TEST_DIR/uri")
 
-	# only what is asked for comes
+	# only what is asked for comes, over one connection: another one would be round trips of its own
 	device_mount --managed --no-part-scan --pull-workers 0 "$uri"
+	[ "$VIA" != r3map ] || [ "$(device_fact queues)" = 1 ] || fail "it has $(device_fact queues) queues"
 	asked
 	note "$VIA: $(($(device_fact local) >> 10)) KiB of $((size >> 10)) were needed," \
 		"$(device_counter fetches) fetches"

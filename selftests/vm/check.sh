@@ -55,13 +55,19 @@ if ! R3MAP_KO=$("$here/module.sh" "$kernel"); then
 fi
 export R3MAP_KO
 
+# a GnuTLS that leaves encryption to the kernel, for the test of that, which is skipped without
+gnutls=
+case " $* " in
+*" dev/tls-kernel.sh "*) gnutls=$("$here/gnutls.sh") || : ;;
+esac
+
 todo=("$@") boots=0
 while [ ${#todo[@]} -gt 0 ]; do
 	boots=$((boots + 1))
 	out=$tmp/out.$boots
 	"$here/boot.sh" --kernel "$kernel" --cpus "$cpus" --timeout 0 \
 		--idle $((limit * slow + 300)) --log "$keep/kernel-$kernel-$cpus-$boots.log" \
-		--env "TEST_SLOW=$slow" ${R3MAP_DEADLINE:+--env "R3MAP_DEADLINE=$R3MAP_DEADLINE"} \
+		--env "TEST_SLOW=$slow" --env "R3MAP_GNUTLS=$gnutls" ${R3MAP_DEADLINE:+--env "R3MAP_DEADLINE=$R3MAP_DEADLINE"} \
 		-- selftests/lib/run.sh "${todo[@]}" | tee "$out"
 	grep -q '^# Totals:' "$out" && break
 	# an emulated processor may trip over code that another one patches while the kernel comes up

@@ -104,3 +104,13 @@ debian_unpack()
 	done
 	rm -rf "$dir/.deb"
 }
+
+# debian_source DIR PACKAGE: download the newest source of PACKAGE, not unpacked, into DIR
+debian_source()
+{
+	local list=${DEBIAN_OPT[1]#*=}
+	sed -i 's/^deb \(.*\)/&\ndeb-src \1/' "$list"
+	vm_logged "$1/source.log" "reading the lists of sources" apt-get "${DEBIAN_OPT[@]}" -q update
+	(cd "$1" && vm_logged "$1/source.log" "downloading the source of $2" \
+		apt-get "${DEBIAN_OPT[@]}" -q source --download-only "$2") || exit 1
+}

@@ -99,7 +99,7 @@ static const struct opt leech_opts[] = {
 	{ OPT_TIME, "timeout", 't', L(mount.timeout), .value = "TIME", .min = 10,
 	  .max = R3MAP_MAX_TIMEOUT, .help = "a request may take so long, then it fails (default: 30s)" },
 	{ OPT_U32, "queues", 'q', L(mount.queues), .value = "N", .min = 1, .max = R3MAP_MAX_QUEUES,
-	  .help = "queues, each with a thread (default: one per CPU, up to 8)" },
+	  .help = "queues, each with a thread (default: one per CPU, up to 8; over a network one)" },
 	{ OPT_FLAG, "no-mlock", 0, .clear = true, L(mount.lock),
 	  .help = "do not lock the helper's memory; then do not swap to the device" },
 	{ OPT_FLAG, "json", 'j', L(mount.json), .help = "print JSON" },

@@ -9,6 +9,7 @@
 #include "cmd/cmd.h"
 #include "lib/error.h"
 #include "mount/hooks.h"
+#include "mount/managed_options.h"
 #include "mount/mount.h"
 #include "nl/device.h"
 
@@ -21,11 +22,6 @@ static const char *const words_on_death[] = {
 
 static const char *const words_via[] = {
 	[MOUNT_VIA_R3MAP] = "r3map", [MOUNT_VIA_NBD] = "nbd", NULL,
-};
-
-static const char *const words_flush[] = {
-	[MOUNT_FLUSH_LOCAL] = "local", [MOUNT_FLUSH_DURABLE] = "local-durable",
-	[MOUNT_FLUSH_REMOTE] = "remote", NULL,
 };
 
 static const struct mount_options mount_defaults = MOUNT_DEFAULTS;
@@ -47,33 +43,7 @@ static const struct opt mount_opts[] = {
 	{ OPT_FLAG, "read-only", 'r', M(read_only), .help = "refuse writes" },
 	{ OPT_CHOICE, "via", 0, M(via), .value = "r3map|nbd", .words = words_via,
 	  .help = "the driver: r3map's, or the kernel's NBD client, to compare with (default: r3map)" },
-	{ OPT_FLAG, "managed", 'm', M(managed),
-	  .help = "keep the region in a local store: pulled in the background, written back later" },
-	{ OPT_STRING, "store", 0, M(store), .value = "FILE",
-	  .help = "with --managed: keep the region in FILE, and what is known of it in FILE.map, for the next mount, too" },
-	{ OPT_SIZE32, "chunk-size", 0, M(chunk), .value = "SIZE", .min = R3MAP_MIN_CHUNK,
-	  .max = R3MAP_MAX_CHUNK,
-	  .help = "with --managed: what is fetched and written back at once, a power of two (default: 4K, more for regions of more than 64G)" },
-	{ OPT_CHOICE, "flush", 0, M(flush), .value = "local|local-durable|remote",
-	  .words = words_flush,
-	  .help = "with --managed: what fsync means (default: remote, the bytes are at the backend)" },
-	{ OPT_U32, "pull-workers", 0, M(pull_push.pull_workers), .value = "N", .max = 65536,
-	  .help = "with --managed: reads of a pull at a time, at most; 0: pull only what is asked for (default: 256)" },
-	{ OPT_STRING, "order", 0, M(pull_push.order), .value = "sequential|reverse|FILE|-",
-	  .help = "with --managed: what is pulled first; FILE, or - for standard input, has lines OFFSET LENGTH (default: sequential)" },
-	{ OPT_STRING, "record-order", 0, M(pull_push.record), .value = "FILE",
-	  .help = "with --managed: write to FILE what was asked for and not there, for the --order of another time" },
-	{ OPT_SIZE64, "pull-first", 0, M(pull_push.pull_first), .value = "SIZE",
-	  .help = "with --managed: the device is ready once so much was pulled (default: 0)" },
-	{ OPT_SIZE64, "pull-rate", 0, M(pull_push.pull_rate), .value = "SIZE",
-	  .help = "with --managed: pull no more than so much a second, 0: no limit (default: 0)" },
-	{ OPT_FLAG, "progress", 0, M(progress),
-	  .help = "with --managed: show how far the pull is" },
-	{ OPT_U32, "push-workers", 0, M(pull_push.push_workers), .value = "N", .min = 1,
-	  .max = 65536, .help = "with --managed: writes to the backend at a time (default: 32)" },
-	{ OPT_TIME, "push-interval", 0, M(pull_push.push_interval), .value = "TIME",
-	  .max = R3MAP_MAX_TIMEOUT,
-	  .help = "with --managed: write back so often, 0: only when asked and at the end (default: 5s)" },
+	MANAGED_OPTS(M),
 	{ OPT_U32, "index", 'i', M(index), .value = "N", .max = INT32_MAX,
 	  .help = "make /dev/r3mapN (default: the lowest free number)" },
 	{ OPT_STRING, "recover", 0, M(recover), .value = "DEVICE",
@@ -87,7 +57,7 @@ static const struct opt mount_opts[] = {
 	{ OPT_TIME, "timeout", 't', M(timeout), .value = "TIME", .min = 10, .max = R3MAP_MAX_TIMEOUT,
 	  .help = "a request may take so long, then it fails (default: 30s)" },
 	{ OPT_U32, "queues", 'q', M(queues), .value = "N", .min = 1, .max = R3MAP_MAX_QUEUES,
-	  .help = "queues, each with a thread (default: one per CPU, up to 8)" },
+	  .help = "queues, each with a thread (default: one per CPU, up to 8; with --managed over a network one)" },
 	{ OPT_U32, "depth", 'd', M(depth), .value = "N", .min = 1, .max = R3MAP_MAX_DEPTH,
 	  .help = "requests in flight per queue (default: 128)" },
 	{ OPT_SIZE64, "area", 0, M(area), .value = "SIZE", .min = 4096, .max = R3MAP_MAX_AREA,
@@ -114,14 +84,6 @@ static const struct opt mount_opts[] = {
 	OPT_JSON(mount_options),
 	{ OPT_END },
 };
-
-/* Was anything said that only a managed mount has? */
-static bool mount_is_managed(const struct mount_options *options)
-{
-	return options->store || options->progress || options->chunk != mount_defaults.chunk ||
-	       options->flush != mount_defaults.flush ||
-	       memcmp(&options->pull_push, &mount_defaults.pull_push, sizeof(options->pull_push));
-}
 
 /* An option that was given and that the kernel's NBD client cannot keep; NULL: there is none. */
 static const char *mount_not_via(const struct mount_options *options)
@@ -185,18 +147,8 @@ static int mount_run(const void *settings, int argc, char **argv, struct error *
 		error_set(error, -EINVAL, "--force is for --recover");
 		return EXIT_USAGE;
 	}
-	if (!options->managed && !options->recover && mount_is_managed(options)) {
-		error_set(error, -EINVAL, "--store, --progress, --chunk-size, --flush, --order, --record-order and all of --pull and --push are for --managed");
+	if (managed_options_check(options, error))
 		return EXIT_USAGE;
-	}
-	if (options->pull_push.pull_first && !options->pull_push.pull_workers) {
-		error_set(error, -EINVAL, "--pull-first needs --pull-workers");
-		return EXIT_USAGE;
-	}
-	if (options->daemon && options->pull_push.order && !strcmp(options->pull_push.order, "-")) {
-		error_set(error, -EINVAL, "--order - reads standard input, which --daemon gives up: leave one out, or give a file");
-		return EXIT_USAGE;
-	}
 	if (options->managed && options->transport == MOUNT_INLINE) {
 		error_set(error, -EINVAL, "--managed has no payload to transport: leave --transport out");
 		return EXIT_USAGE;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * r3map seed: a direct mount whose region can be moved to another host while it is in use.
+ * r3map seed: a mount whose region can be moved to another host while it is in use.
  */
 #include <errno.h>
 
 #include "cmd/cmd.h"
 #include "lib/error.h"
 #include "migrate/seed.h"
-#include "mount/mount.h"
+#include "mount/managed_options.h"
 #include "nbd/protocol.h"
 
 struct seed_settings {
@@ -21,6 +21,7 @@ static const struct seed_settings seed_defaults = {
 };
 
 #define S(field) OPT(seed_settings, field)
+#define M(field) S(mount.field)
 
 static const struct opt seed_opts[] = {
 	{ OPT_LIST, "listen", 'l', S(seed.serve.listen), .value = "ADDRESS",
@@ -47,6 +48,7 @@ static const struct opt seed_opts[] = {
 	  .help = "when the region was given away, writes wait so long for the leecher's word, then fail (default: 60s)" },
 	{ OPT_SIZE64, "throttle", 0, S(seed.throttle), .value = "SIZE", .min = 4096, .max = INT64_MAX,
 	  .help = "if a leecher cannot follow, slow writers down, to SIZE bytes a second at least (default: not)" },
+	MANAGED_OPTS(M),
 	{ OPT_U32, "index", 'i', S(mount.index), .value = "N", .max = INT32_MAX,
 	  .help = "make /dev/r3mapN (default: the lowest free number)" },
 	{ OPT_STRING, "recover", 0, S(mount.recover), .value = "DEVICE",
@@ -56,7 +58,7 @@ static const struct opt seed_opts[] = {
 	{ OPT_TIME, "timeout", 't', S(mount.timeout), .value = "TIME", .min = 10,
 	  .max = R3MAP_MAX_TIMEOUT, .help = "a request may take so long, then it fails (default: 30s)" },
 	{ OPT_U32, "queues", 'q', S(mount.queues), .value = "N", .min = 1, .max = R3MAP_MAX_QUEUES,
-	  .help = "queues, each with a thread (default: one per CPU, up to 8)" },
+	  .help = "queues, each with a thread (default: one per CPU, up to 8; with --managed over a network one)" },
 	{ OPT_U32, "threads", 0, S(seed.serve.threads), .value = "N", .min = 1, .max = 256,
 	  .help = "threads that serve leechers (default: one per CPU, up to 8)" },
 	{ OPT_CHOICE, "tls", 0, S(seed.serve.tls), .value = "off|on|require", .words = serve_tls_words,
@@ -81,6 +83,8 @@ static int seed_run(const void *settings, int argc, char **argv, struct error *e
 
 	(void)argc;
 	if (mount_options_check(&s.mount, error))
+		return EXIT_USAGE;
+	if (managed_options_check(&s.mount, error))
 		return EXIT_USAGE;
 	if (stop_check(&s.seed.stop, error))
 		return EXIT_USAGE;

@@ -30,6 +30,7 @@
 #include "lib/signals.h"
 #include "migrate/leech.h"
 #include "migrate/seed.h"
+#include "migrate/source.h"
 #include "mount/door.h"
 #include "mount/holders.h"
 #include "mount/hooks.h"
@@ -76,7 +77,7 @@ struct mount {
 	struct reach reach;
 	struct report report;		/* of it, and of pull and push */
 	struct seed *seed;
-	struct backend *here;		/* the store, of a leecher that seeds on */
+	struct backend *here;		/* what leechers read of a managed device; NULL: what it is made of */
 	struct leech *leech;
 
 	struct loop *loop;
@@ -789,8 +790,10 @@ static int mount_migrate(struct mount *m, const char *backend, char **uris, stru
 
 	if (!o->leech && !o->seed)
 		return 0;
-	if (o->leech && o->seed)
-		err = store_backend(&m->managed.store, m->path, &m->here, error);
+	/* A leecher that seeds on has all of it in its store by then. */
+	if (o->seed && m->device.chunk)
+		err = o->leech ? store_backend(&m->managed.store, m->path, &m->here, error) :
+				 source_backend(&m->managed, m->path, &m->here, error);
 	if (!err && o->seed)
 		err = seed_open(m->loop, o->seed, m->here ? m->here : m->backend, &m->device, m->before,
 				m->path, mount_gone, m, &m->seed, error);

@@ -48,6 +48,12 @@ static uint32_t parameters_queues(const struct mount_options *options,
 
 	if (options->queues != MOUNT_AUTO)
 		return options->queues;
+	/*
+	 * Each has a connection of its own, which is made behind the first one and takes as many round trips again. Only
+	 * what is not local needs one, and the pull knows of what is asked for beside it on its own one only.
+	 */
+	if (options->managed && info->waits && !info->near)
+		return 1;
 	if (queues > QUEUES_AUTO)
 		queues = QUEUES_AUTO;
 	if (info->channels_max && queues > (long)info->channels_max)

@@ -607,6 +607,8 @@ static int pull_memory(struct pull *pull, uint32_t workers)
 		pull->memory = NULL;
 		return -ENOMEM;
 	}
+	/* The first of them are enough for a path that is short. */
+	madvise(pull->memory, pull->memory_bytes, MADV_NOHUGEPAGE);
 	while (pull->spares < count) {
 		pull->spare[pull->spares] = pull->memory + (size_t)(count - 1 - pull->spares) * pull->unit;
 		pull->spares++;

@@ -10,8 +10,8 @@
  * What was read and cannot be opened or delivered yet stays with the session: less than
  * one record, and seldom anything.
  *
- * With TLS 1.2 and with ciphers that key.c does not know the library reads, and where the
- * kernel decrypts it just passes on what the kernel has.
+ * With TLS 1.2 and with ciphers that key.c does not know the library reads; where the kernel
+ * decrypts, kernel.c does.
  */
 #include <endian.h>
 #include <errno.h>
@@ -22,6 +22,7 @@
 #include "state.h"
 
 #define WIRE_BYTES		(4 * RECORD_WIRE_MAX)	/* read at once */
+#define RECORD_FULL		(RECORD_BYTES_MAX + RECORD_EXTRA)
 #define ALERT_TRIES		16
 #define RECORDS_WITHOUT_DATA	64	/* in a row; tickets and new keys need fewer */
 #define MESSAGE_HEAD		4
@@ -59,12 +60,7 @@ static int rules_broken(struct tls_session *s)
 	return s->dead;
 }
 
-/*
- * The peer sent no data, but may have sent something; @record is the number of its next record. The
- * library collects a message of up to 16 MiB before it looks at its length; a peer that sends
- * records for one gets no further than this.
- */
-static int without_data(struct tls_session *s, uint64_t record)
+int tls_without_data(struct tls_session *s, uint64_t record)
 {
 	/* New keys begin at 0 again. */
 	if (s->data || record < s->record) {
@@ -112,10 +108,10 @@ static ssize_t library_readv(struct tls_session *s, struct cursor *at)
 		got = library_read(s, cursor_at(at), cursor_piece(at));
 		if (got == -EAGAIN) {
 			/* Behind what is no data there may be some: then the socket is still readable. */
-			if (!done && !s->kernel_receive &&
+			if (!done &&
 			    sym_gnutls_record_get_state(s->gnutls, 1, NULL, NULL, NULL, number) >= 0) {
 				memcpy(&record, number, sizeof(record));
-				return without_data(s, be64toh(record));
+				return tls_without_data(s, be64toh(record));
 			}
 			return done ? (ssize_t)done : got;
 		}
@@ -167,30 +163,33 @@ static int record_give(struct tls_session *s, const unsigned char *wire, size_t 
 	s->dead = tls_key_take(&s->reading, s->gnutls, true);
 	s->library_writes = true;
 	if (!s->dead)
-		without_data(s, s->reading.number);
+		tls_without_data(s, s->reading.number);
 	return s->dead;
 }
 
-/* Follows the peer's messages of TLS, to know whether one has begun that has not ended. */
+void tls_message_follow(struct tls_session *s, const unsigned char **data, size_t *length)
+{
+	size_t part = 1;
+
+	if (s->message_head < MESSAGE_HEAD) {
+		/* A byte of type, three of length. */
+		if (s->message_head++)
+			s->message_left = s->message_left << 8 | **data;
+	} else {
+		part = *length < s->message_left ? *length : s->message_left;
+		s->message_left -= part;
+	}
+	*data += part;
+	*length -= part;
+	if (s->message_head == MESSAGE_HEAD && !s->message_left)
+		s->message_head = 0;
+}
+
+/* To know whether a message of the peer has begun that has not ended. */
 static void messages_follow(struct tls_session *s, const unsigned char *data, size_t length)
 {
-	size_t part;
-
-	while (length) {
-		if (s->message_head < MESSAGE_HEAD) {
-			/* A byte of type, three of length. */
-			if (s->message_head++)
-				s->message_left = s->message_left << 8 | *data;
-			part = 1;
-		} else {
-			part = length < s->message_left ? length : s->message_left;
-			s->message_left -= part;
-		}
-		data += part;
-		length -= part;
-		if (s->message_head == MESSAGE_HEAD && !s->message_left)
-			s->message_head = 0;
-	}
+	while (length)
+		tls_message_follow(s, &data, &length);
 }
 
 /*
@@ -251,7 +250,7 @@ static size_t record_open(struct tls_session *s, const unsigned char *wire, size
 	}
 	s->reading.number++;
 	if (!used) {
-		without_data(s, s->reading.number);
+		tls_without_data(s, s->reading.number);
 		return 0;
 	}
 	s->data = true;
@@ -332,10 +331,15 @@ static size_t wire_read(struct tls_session *s, unsigned char *wire, size_t used,
 	return 0;
 }
 
-/* As much as there is, opened here. Bytes, 0 at the end, or a negative errno. */
+/*
+ * As much as there is, opened here. Bytes, 0 at the end, or a negative errno.
+ *
+ * A full record is seldom the last: its peer is about to send the next one, or has while this one
+ * was opened. To look for it at once is cheaper than to wait until told.
+ */
 static ssize_t records_readv(struct tls_session *s, struct cursor *at)
 {
-	size_t done = opened_take(s, at), used, first = 0, length;
+	size_t done = opened_take(s, at), used, first = 0, length, last;
 	unsigned char wire[WIRE_BYTES];
 	bool drained = false;
 
@@ -343,14 +347,16 @@ static ssize_t records_readv(struct tls_session *s, struct cursor *at)
 		return done || s->ended ? (ssize_t)done : s->dead;
 	used = held_take(s, wire);
 	for (;;) {
+		last = 0;
 		while (at->count && !s->dead && !s->ended) {
 			length = record_length(wire + first, used - first);
 			if (!length)
 				break;
 			done += record_open(s, wire + first, length, at);
 			first += length;
+			last = length;
 		}
-		if (!at->count || s->dead || s->ended || drained)
+		if (!at->count || s->dead || s->ended || (drained && last < RECORD_FULL))
 			break;
 		used -= first;
 		memmove(wire, wire + first, used);
@@ -367,6 +373,8 @@ ssize_t tls_readv(struct tls_session *s, const struct iovec *iov, int count)
 {
 	struct cursor at = cursor_start(iov, count);
 
+	if (s->kernel_receive)
+		return tls_kernel_readv(s, iov, count);
 	if (s->reading.cipher)
 		return records_readv(s, &at);
 	return library_readv(s, &at);

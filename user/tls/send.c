@@ -12,7 +12,7 @@
  * to add: when records of this length are new, since only it knows what the peer takes; after a
  * message of the peer, which may have asked for new keys; and when it is about to take new keys
  * by itself. With TLS 1.2, and with ciphers that key.c does not know, it makes all of them. Where
- * the kernel encrypts, that is given the caller's pieces as on a plain socket.
+ * the kernel encrypts, kernel.c writes.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -235,16 +235,6 @@ static ssize_t library_write_next(struct tls_session *s, struct cursor from, siz
 	return library_write(s, gathered, length);
 }
 
-static ssize_t kernel_write(struct tls_session *s, const struct iovec *iov, int count)
-{
-	struct stream plain = { .fd = s->fd };
-	ssize_t sent = stream_writev(&plain, iov, count);
-
-	if (sent < 0 && sent != -EAGAIN && sent != -ENOBUFS && sent != -ENOMEM)
-		s->unwritable = (int)sent;
-	return sent;
-}
-
 ssize_t tls_writev(struct tls_session *s, const struct iovec *iov, int count)
 {
 	struct cursor at = cursor_start(iov, count);
@@ -254,7 +244,7 @@ ssize_t tls_writev(struct tls_session *s, const struct iovec *iov, int count)
 	if (s->dead || s->unwritable)
 		return s->dead ? s->dead : s->unwritable;
 	if (s->kernel_send)
-		return kernel_write(s, iov, count);
+		return tls_kernel_writev(s, iov, count);
 	if (left < s->unsent)
 		return -EINVAL;
 	if (!left)

@@ -263,9 +263,9 @@ static int handshake_finish(struct tls_session *s)
 	code = tls_peer_learn(s);
 	if (code)
 		return error_set(s->error, code, "no memory for TLS");
-	code = (int)sym_gnutls_transport_is_ktls_enabled(s->gnutls);
-	s->kernel_send = code & GNUTLS_KTLS_SEND;
-	s->kernel_receive = code & GNUTLS_KTLS_RECV;
+	code = tls_kernel_check(s);
+	if (code)
+		return code;
 	s->established = true;
 	keys_take(s);
 	return 0;
@@ -340,6 +340,10 @@ int tls_explain(struct tls_session *s, int code, struct error *error)
 				 role);
 	if (code == -EBADMSG)
 		return error_set(error, code, "what arrived was not encrypted by the %s", role);
+	if (code == -EKEYEXPIRED)
+		return error_set(error, code, "the %s has taken new keys, which the kernel cannot: "
+				 "connect again, or take ktls out of the configuration of GnuTLS "
+				 "for connections that last", role);
 	if (code == -EPROTO)
 		return error_set(error, code, "the %s broke the rules of TLS", role);
 	return error_set(error, code, "the TLS connection broke: %s", strerror(-code));

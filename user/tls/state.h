@@ -42,7 +42,8 @@ struct tls_session {
 	bool psk_asked;		/* a server's: the client offers a PSK */
 	bool psk_unknown;	/* and its identity is not in our file */
 	bool ended;		/* by the peer's close_notify */
-	bool kernel_send, kernel_receive;
+	bool kernel_send, kernel_receive;	/* by kernel.c */
+	unsigned char alert_level;	/* of one that the kernel has handed out half; 0: none */
 	uint64_t record;	/* number of the peer's last one when there last was data */
 	bool data;		/* there was some since then */
 	bool heard;		/* there was some ever */
@@ -82,6 +83,27 @@ bool tls_peer_closed(const struct tls_session *s);
 /* verify.c: fills in s->peer, as far as there is one. 0 or -ENOMEM. */
 int tls_peer_learn(struct tls_session *s);
 
+/*
+ * kernel.c: after a handshake: what the library has left to the kernel. 0 or a negative errno with
+ * @s's error: the library says so, and the kernel has no keys, as with GnuTLS 3.7.9 where the cipher
+ * is not AES-GCM; all would go in the clear.
+ */
+int tls_kernel_check(struct tls_session *s);
+/* kernel.c: what tls_readv() and tls_writev() do, where the kernel does this direction. */
+ssize_t tls_kernel_readv(struct tls_session *s, const struct iovec *iov, int count);
+ssize_t tls_kernel_writev(struct tls_session *s, const struct iovec *iov, int count);
+
+/*
+ * receive.c: the peer sent no data, but may have sent something; @record is the number of its next
+ * record. The library collects a message of up to 16 MiB before it looks at its length; a peer that
+ * sends records for one gets no further than this. Returns -EAGAIN, or what ends the session.
+ */
+int tls_without_data(struct tls_session *s, uint64_t record);
+/*
+ * receive.c: follows the peer's messages of TLS through *@length bytes at *@data, and moves both on,
+ * at most to the end of the head or the body that it is in. s->message_head is 0 between two.
+ */
+void tls_message_follow(struct tls_session *s, const unsigned char **data, size_t *length);
 /* receive.c: after a write that failed: reads on for the alert that says why, and drops data. */
 void tls_alert_look(struct tls_session *s);
 /* receive.c: the library's function to read with, once this program reads the socket itself. */
