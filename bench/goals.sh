@@ -19,10 +19,10 @@ goals_newest()
 	done | sort | tail -n 1 | cut -d' ' -f2-
 }
 
-# goals_median FILE SUBJECT CASE
+# goals_median FILE SUBJECT CASE [METRIC]
 goals_median()
 {
-	awk -F, -v s="$2" -v c="$3" '$2 == s && $3 == c { print $6 }' "$1" | sort -g |
+	awk -F, -v s="$2" -v c="$3" -v m="${4:-}" '$2 == s && $3 == c && (m == "" || $4 == m) { print $6 }' "$1" | sort -g |
 		awk '{ v[NR] = $1 } END { if (NR) print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
 }
 
@@ -183,6 +183,8 @@ goals_migrate()
 	done
 	goals_value "bytes sent, 5 % written a second" "region and written" most 1.15 " x" \
 		"$(goals_one "$1" migration bytes)"
+	goals_value "writes of one that is followed, IOPS" "of one that is not" least 0.97 × \
+		"$(goals_quotient "$1" migration tracked migration "tracked before")"
 	[ -z "$list" ] || for rtt in scattered clustered; do
 		goals_value "list of 64 GiB, 1 % dirty, $rtt" "2 ms" most 2 " ms" "$(goals_one "$list" r3map "$rtt told")"
 	done
@@ -209,11 +211,65 @@ goals_uffd()
 				"$(goals_quotient "$1" $subject rtt$rtt plain rtt$rtt)"
 		done
 	done
+	for subject in all huge; do
+		goals_value "userfaultfd, $subject, on one CPU" plain least 5 × \
+			"$(goals_quotient "$1" $subject rtt0-1cpu plain rtt0-1cpu)"
+		goals_value "userfaultfd, $subject, 32 threads" plain least 5 × \
+			"$(goals_quotient "$1" $subject rtt0-t32 plain rtt0-t32)"
+	done
 	goals_value "userfaultfd, plain" memory least 0.0225 × "$(goals_quotient "$1" plain rtt0 memory rtt0)"
 	goals_value "userfaultfd, plain, on one CPU" memory least 0.0225 × \
 		"$(goals_quotient "$1" plain rtt0-1cpu memory rtt0)"
 	goals_value "userfaultfd, plain, 32 threads" memory least 0.0225 × \
 		"$(goals_quotient "$1" plain rtt0-t32 memory rtt0-t32)"
+	printf '\n'
+}
+
+# goals_ratio TEXT AGAINST MOST|LEAST GOAL UNIT A B: the first by the second
+goals_ratio()
+{
+	goals_value "$1" "$2" "$3" "$4" "$5" "$(awk -v a="${6:-}" -v b="${7:-0}" 'BEGIN { if (a != "" && b > 0) print a / b }')"
+}
+
+# goals_delta FILE: what delta synchronisation was to reach
+goals_delta()
+{
+	local size case part name least
+	cat <<-'END'
+	A copy of a file brought up to date, by the host's clock, both ends; *more*: than the bytes of the pieces that have
+	changed:
+
+	| | against | goal | reached | met |
+	| --- | --- | ---: | ---: | --- |
+	END
+	for case in changed-{0,1,10,100} written small-{0,1,10,100}; do
+		size="1 GiB" part=${case#*-} least=1
+		[ "${case%-*}" != small ] || size="256 MiB"
+		[ "$case" != changed-1 ] || least=3
+		name="$size, $part % changed"
+		[ "$case" != written ] || name="$size, 1 % changed, and written to meanwhile"
+		goals_ratio "$name: speed" "rsync's default" least $least × "$(goals_median "$1" rsync "$case" s)" \
+			"$(goals_median "$1" r3map "$case" s)"
+		[ "$case" = written ] || [ "$part" = 0 ] ||
+			goals_value "the same: bytes" "what has changed" most 1 " % more" "$(goals_median "$1" r3map "$case" over_pct)"
+	done
+	printf '\n'
+}
+
+# goals_star FILE: what a hub was to reach
+goals_star()
+{
+	local metric
+	cat <<-'END'
+	A sender with a hub, 16 receivers against one:
+
+	| | against | goal | reached | met |
+	| --- | --- | ---: | ---: | --- |
+	END
+	for metric in cpu_s mb; do
+		goals_ratio "$([ $metric = mb ] && echo "bytes of the sender" || echo "its processor time")" "one receiver" most 1.05 × \
+			"$(goals_median "$1" r3map-hub receivers-16 $metric)" "$(goals_median "$1" r3map-hub receivers-1 $metric)"
+	done
 	printf '\n'
 }
 
@@ -224,6 +280,8 @@ attach=$(goals_newest attach)
 migrate=$(goals_newest migrate)
 uffd=$(goals_newest uffd)
 list=$(goals_newest dirty-list)
+delta=$(goals_newest delta)
+star=$(goals_newest star)
 if [ -z "$speed" ]; then
 	echo "goals.sh: there are no result files: run make bench first" >&2
 	exit 1
@@ -274,6 +332,8 @@ fi
 	goals_managed
 	[ -z "$migrate" ] || goals_migrate "$migrate"
 	[ -z "$uffd" ] || goals_uffd "$uffd"
+	[ -z "$delta" ] || goals_delta "$delta"
+	[ -z "$star" ] || goals_star "$star"
 	if [ -n "$server" ]; then
 		cat <<-'END'
 		`r3map serve` on memory, per second of the server's processor time:
@@ -317,7 +377,7 @@ fi
 		"$(goals_newest demand)" "$(goals_newest readers)" "$(goals_newest write-back)" \
 		"$(goals_newest pull-workers)" "$(goals_newest push-workers)" "$(goals_newest chunk-size)" \
 		"$(goals_newest pull-first)" "$(goals_newest slow-store)" "$(goals_newest memory)" "$migrate" "$list" \
-		"$uffd"; do
+		"$uffd" "$delta" "$star"; do
 		[ -n "$f" ] || continue
 		sed -e 's/^# /## /' "${f%.csv}.md"
 		printf '\n'

@@ -55,7 +55,7 @@ dialling
 wait_until 60 "it says that nobody listens" grep -q 'cannot reach the leecher at 127.0.0.1:10910 yet' "$TEST_DIR/seed.log"
 listening --listen 127.0.0.1:10910
 of_await "$TARGET" .migration.phase following
-# what is cut is dialled again
+# what is cut is dialled again, where the kernel can cut it
 ss -K dport = 10910 >/dev/null 2>&1 || :
 moves
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # kernels: 6.1:2 6.12 7.2:1
 #
-# This test will lose leechers, seeders and the connection between them at each step, and let writes not come to
+# This test will lose leechers, seeders and the connection between them at several steps, and let writes not come to
 # rest in time: the application goes on, on one side only, and nothing of it is lost.
 
 # shellcheck disable=SC2016,SC2119 # eval expands; no options are meant

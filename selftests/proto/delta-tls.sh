@@ -8,7 +8,7 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/delta.inc.sh"
 requires_program certtool cmp
-ktap_plan 4
+ktap_plan 5
 "$TEST_LIB/certificates.sh" "$TEST_DIR/c"
 
 random_file a 3000001
@@ -77,17 +77,46 @@ psk()
 }
 ktap_test "keys: right and wrong ones" psk
 
-hub()
+# hub_start [OPTION...]: a hub on TCP; $port is where it waits for senders, $offer for receivers
+hub_start()
 {
 	rm -f t.err
-	r3map hub --handshake-timeout 2m --tls-psk c/keys.psk --sender alice -l 127.0.0.1:0 -o 127.0.0.1:0 store >hub.out 2>t.err &
-	cleanup_fn pid_end $!
+	r3map hub --handshake-timeout 2m -l 127.0.0.1:0 -o 127.0.0.1:0 "$@" store >hub.out 2>t.err &
+	hub=$!
+	cleanup_fn pid_end $hub
 	wait_until 20 "the hub listens" grep -qs 'for receivers' t.err
 	port=$(sed -n 's/.*for senders on .*://p' t.err)
+	offer=$(sed -n 's/.*for receivers on .*://p' t.err)
+}
+
+# hub_gives OPTION...: to whom it lets in
+hub_gives()
+{
+	rm -rf copy
+	r3map receive --once --handshake-timeout 2m --from "localhost:$offer" "$@" copy >/dev/null 2>sent.err &&
+		cmp a copy/a
+}
+
+hub()
+{
+	hub_start --tls-psk c/keys.psk --sender alice
 	{ tcp --tls-psk c/alice.psk a && cmp a store/a; } || { note "$(cat sent.err)"; return 1; }
 	refused "none of its --sender" --tls-psk c/bob.psk a || return
-	port=$(sed -n 's/.*for receivers on .*://p' t.err)
-	r3map receive --once --handshake-timeout 2m --from "localhost:$port" --tls-psk c/bob.psk copy >/dev/null && cmp a copy/a
+	hub_gives --tls-psk c/bob.psk || return
+	pid_end $hub
 }
 ktap_test "a hub takes from one identity, and gives to others" hub
+
+hub_x509()
+{
+	hub_start --tls-certificates c/good --tls-verify-peer --sender CN=client,O=r3map
+	random_file a 300000
+	{ tcp --tls-certificates c/good a && cmp a store/a; } || { note "$(cat sent.err)"; return 1; }
+	random_file b 1000
+	refused "none of its --sender" --tls-certificates c/second b || return
+	[ ! -e store/b ] || return
+	hub_gives --tls-certificates c/second || { note "$(cat sent.err)"; return 1; }
+	! hub_gives --tls-certificates c/no-client || { note "it gives to who has no certificate"; return 1; }
+}
+ktap_test "the same, known by their certificates" hub_x509
 ktap_status

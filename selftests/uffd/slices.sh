@@ -58,7 +58,7 @@ split()
 		cmp "$TEST_DIR/saved" "$TEST_DIR/image" && ask ok close
 }
 
-ktap_plan $((7 + 7 + 5 + 8))
+ktap_plan $((7 + 7 + 5 + 9))
 parts first none
 parts shared minor,around
 parts signals around signals
@@ -71,6 +71,15 @@ handler first "file:$TEST_DIR/image" --improve none
 handler_more second "file:$TEST_DIR/other" --improve none
 r3map uffd map --socket "$TEST_DIR/first" --run "r3map uffd map --socket '$TEST_DIR/second' --run \"cat >'$TEST_DIR/b'\"; cat >'$TEST_DIR/a'"
 ktap_test "two handlers at a time" eval "cmp '$TEST_DIR/a' '$TEST_DIR/image' && cmp '$TEST_DIR/b' '$TEST_DIR/other'"
+
+# bare: what a command is run with: its input, its output, and nothing of the memory
+bare()
+{
+	handler_more bare mem:1M --improve "$1"
+	r3map uffd map --socket "$TEST_DIR/bare" --run "ls -l /proc/self/fd >'$TEST_DIR/fds'; cat >/dev/null" || return
+	! grep -E 'userfaultfd|memfd|eventfd' "$TEST_DIR/fds"
+}
+ktap_test "a command has no descriptor of it" bare minor,around
 ktap_test "behind the end" refused "are not whole pages of 4096 bytes within" 4M+4K
 ktap_test "not whole pages" refused "are not whole pages of 4096 bytes within" 0+100
 ktap_test "no slice at all" refused "is no slice" 12x
