@@ -141,7 +141,7 @@ static void commands(void **state)
 	(void)state;
 	assert_int_equal(stop_suspend(&options, DEVICE, LONG, &error), 0);
 	assert_string_equal(got("said"), "suspend " DEVICE "\n");
-	stop_resume(&options, DEVICE, LONG);
+	stop_resume(&options, DEVICE);
 	assert_string_equal(got("said"), "suspend " DEVICE "\nresume " DEVICE "\n");
 }
 
@@ -153,7 +153,7 @@ static void group(void **state)
 	(void)state;
 	assert_int_equal(stop_suspend(&options, DEVICE, LONG, &error), 0);
 	application_stops();
-	stop_resume(&options, DEVICE, LONG);
+	stop_resume(&options, DEVICE);
 	application_goes_on();
 }
 
@@ -166,7 +166,7 @@ static void cgroup(void **state)
 	cgroup_make("populated 1\nfrozen 1\n");
 	assert_int_equal(stop_suspend(&options, DEVICE, LONG, &error), 0);
 	assert_string_equal(got("cgroup.freeze"), "1");
-	stop_resume(&options, DEVICE, LONG);
+	stop_resume(&options, DEVICE);
 	assert_string_equal(got("cgroup.freeze"), "0");
 }
 
@@ -237,6 +237,38 @@ static void not_there(void **state)
 	assert_int_equal(stop_suspend(&options, DEVICE, LONG, &error), -ESRCH);
 }
 
+/* The time to stop is short, and a command that lets it go on has its own. */
+static void resumed_at_leisure(void **state)
+{
+	static char resume[128];
+	struct stop_options options = with("sleep 3600; %s");
+	struct error error = { 0 };
+
+	(void)state;
+	snprintf(resume, sizeof(resume), "sleep 1; echo resume >>%s/said", folder);
+	options.resume = resume;
+	assert_int_equal(stop_suspend(&options, DEVICE, SHORT, &error), -ETIMEDOUT);
+	assert_string_equal(got("said"), "resume\n");
+}
+
+static void in_words(void **state)
+{
+	struct stop_options options = { .suspend = "stop it", .group = 12, .cgroup = "/x" };
+	char text[64];
+
+	(void)state;
+	assert_string_equal(stop_words(&options, text, sizeof(text)), "'stop it', process group 12, cgroup /x");
+	options.group = 0;
+	assert_string_equal(stop_words(&options, text, sizeof(text)), "'stop it', cgroup /x");
+	options.suspend = NULL;
+	assert_string_equal(stop_words(&options, text, sizeof(text)), "cgroup /x");
+	options = (struct stop_options) { 0 };
+	assert_false(stop_any(&options));
+	options.resume = "go on";
+	assert_true(stop_any(&options));
+	assert_string_equal(stop_words(&options, text, sizeof(text)), "the application");
+}
+
 static void what_is_typed(void **state)
 {
 	struct error error = { 0 };
@@ -259,6 +291,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(hanging, setup, teardown),
 		cmocka_unit_test_setup_teardown(unfrozen, setup, teardown),
 		cmocka_unit_test_setup_teardown(not_there, setup, teardown),
+		cmocka_unit_test_setup_teardown(resumed_at_leisure, setup, teardown),
+		cmocka_unit_test(in_words),
 		cmocka_unit_test(what_is_typed),
 	};
 

@@ -47,6 +47,7 @@ struct leech_times {
 	uint64_t apply;			/* dropping, and letting bios go */
 	uint64_t first;			/* until the first of those that waited was served; 0: none did */
 	uint64_t downtime;		/* from drain on, all of these together but drain and suspend */
+	uint64_t resume;		/* until the application was told to go on; 0: nobody is told */
 };
 
 /* What is told, in the thread of the loop. */

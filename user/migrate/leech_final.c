@@ -52,6 +52,7 @@ static int finalize_rest(struct leech *l, struct error *error)
 struct final {
 	struct migrate_finalized seeder;
 	uint64_t told, received, released;	/* ns */
+	uint64_t resumed;		/* ns; 0: nobody is to be resumed */
 	bool whole;			/* but for what was told last, everything is local */
 };
 
@@ -195,6 +196,7 @@ static void finalize_note(struct leech *l, const struct final *f, uint32_t waiti
 		.network = l->rtt / 2,
 		.receive = f->received - f->told,
 		.apply = f->released - f->received,
+		.resume = f->resumed ? f->resumed - f->released : 0,
 	};
 	t->downtime = f->seeder.held + t->network + t->receive + t->apply;
 	pthread_mutex_unlock(&l->lock);
@@ -244,7 +246,7 @@ int leech_finalize_now(struct leech *l, struct error *error)
 {
 	struct final f = { 0 };
 	struct device before;
-	char text[200];
+	char text[300];
 	int err;
 
 	err = finalize_begin(l, error);
@@ -271,7 +273,10 @@ int leech_finalize_now(struct leech *l, struct error *error)
 	err = leech_commit(l, error);
 	if (err)	/* it is ours all the same */
 		log_warn("the seeder does not know that its region is in use here: %s", error->text);
-	stop_resume(&l->options->stop, l->device, l->options->deadline);
+	if (stop_any(&l->options->stop)) {
+		stop_resume(&l->options->stop, l->device);
+		f.resumed = loop_now();
+	}
 	finalize_note(l, &f, before.held);
 	leech_summary(l, text, sizeof(text));
 	log_info("%s is in use here now: %s", l->device, text);

@@ -21,16 +21,27 @@ static const char *const phase_names[] = {
 	[LEECH_FAILED] = "failed",
 };
 
+/* How long the application stood still, all in all, as far as somebody here or at the seeder has stopped it. */
+static uint64_t times_stopped(const struct leech_times *t)
+{
+	return t->suspend || t->resume ?
+	       t->suspend + t->freeze + t->downtime - t->first + t->resume : 0;
+}
+
 void leech_summary(struct leech *l, char *text, unsigned int size)
 {
 	const struct leech_times *t = &l->times;
+	char stood[100] = "";
 
 	pthread_mutex_lock(&l->lock);
+	if (times_stopped(t))
+		snprintf(stood, sizeof(stood), "; the application stood still for %.2f ms, %.2f of it to stop",
+			 (double)times_stopped(t) / MS, (double)t->suspend / MS);
 	snprintf(text, size,
-		 "stopped for %.2f ms (%.2f to write back and freeze before, %.2f for writes on their way, %.2f to list, %.2f network, %.2f to take over, %.2f first I/O)",
+		 "stopped for %.2f ms (%.2f to write back and freeze before, %.2f for writes on their way, %.2f to list, %.2f network, %.2f to take over, %.2f first I/O)%s",
 		 (double)t->downtime / MS, (double)t->freeze / MS, (double)t->drain / MS,
 		 (double)t->list / MS, (double)(t->network + t->receive) / MS,
-		 (double)t->apply / MS, (double)t->first / MS);
+		 (double)t->apply / MS, (double)t->first / MS, stood);
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -44,7 +55,9 @@ static bool times_tell(cJSON *object, const struct leech_times *t)
 	       json_add_u64(times, "drain_ns", t->drain) && json_add_u64(times, "list_ns", t->list) &&
 	       json_add_u64(times, "network_ns", t->network) &&
 	       json_add_u64(times, "receive_ns", t->receive) &&
-	       json_add_u64(times, "apply_ns", t->apply) && json_add_u64(times, "first_io_ns", t->first);
+	       json_add_u64(times, "apply_ns", t->apply) && json_add_u64(times, "first_io_ns", t->first) &&
+	       json_add_u64(times, "resume_ns", t->resume) &&
+	       json_add_u64(times, "stopped_ns", times_stopped(t));
 }
 
 bool leech_tell(cJSON *object, struct leech *l)

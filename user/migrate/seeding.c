@@ -167,6 +167,38 @@ static int seeding_note(const struct seedings *all, enum note_seed how_far, stru
 	return note_write(all->device, NOTE_SEED, all->sessions.generation, how_far, error);
 }
 
+/* The application goes on; the order is held. */
+static void seeding_resume(struct seedings *all)
+{
+	char words[256];
+
+	stop_resume(all->stop, all->device);
+	if (all->stopped)
+		log_info("%s goes on after %.2f ms", stop_words(all->stop, words, sizeof(words)),
+			 (double)(loop_now() - all->stopped) / MS);
+	all->stopped = 0;
+}
+
+/* It stops. 0, and *@took ns, or a negative errno with a sentence. */
+static int seeding_suspend(struct seedings *all, uint32_t deadline, uint64_t *took,
+			   struct error *error)
+{
+	uint64_t begun = loop_now();
+	char words[256];
+	int err;
+
+	*took = 0;
+	if (!stop_any(all->stop))
+		return 0;
+	err = stop_suspend(all->stop, all->device, deadline, error);
+	if (err)
+		return err;
+	all->stopped = begun;
+	*took = loop_now() - begun;
+	log_info("%s stopped in %.2f ms", stop_words(all->stop, words, sizeof(words)), (double)*took / MS);
+	return 0;
+}
+
 /* Everything stands still, and s->session->told has what the leecher lacks; or nothing has happened. */
 static int seeding_rest(struct seeding *s, const struct migrate_finalize *finalize,
 			struct error *error)
@@ -174,18 +206,17 @@ static int seeding_rest(struct seeding *s, const struct migrate_finalize *finali
 	uint32_t deadline = finalize->deadline < DEADLINE_MOST ? finalize->deadline : DEADLINE_MOST;
 	struct sessions *sessions = &s->all->sessions;
 	struct session *session = s->session;
-	uint64_t begun = loop_now(), stopped;
 	struct finalized finalized;
+	uint64_t suspend;
 	int err;
 
 	err = seeding_note(s->all, NOTE_STOPPING, error);
 	if (err)
 		return err;
 	seeding_set_resting(s->all, s->control, true);
-	err = stop_suspend(s->all->stop, s->all->device, deadline, error);
+	err = seeding_suspend(s->all, deadline, &suspend, error);
 	if (err)
 		goto forget;
-	stopped = loop_now();
 	err = device_finalize(s->control, sessions->index, sessions->generation, deadline,
 			      s->all->hold_time, &finalized, error);
 	if (err)
@@ -195,7 +226,7 @@ static int seeding_rest(struct seeding *s, const struct migrate_finalize *finali
 	if (!err) {
 		session->held_since = finalized.held_since;
 		session->times = (struct migrate_finalized) {
-			.suspend = stopped - begun,
+			.suspend = suspend,
 			.freeze = finalized.freeze,
 			.drain = finalized.drain,
 		};
@@ -209,7 +240,7 @@ static int seeding_rest(struct seeding *s, const struct migrate_finalize *finali
 		return 0;
 	device_release(s->control, sessions->index, sessions->generation, NULL);
 resume:
-	stop_resume(s->all->stop, s->all->device, deadline);
+	seeding_resume(s->all);
 forget:
 	seeding_set_resting(s->all, s->control, false);
 	note_remove(s->all->device, NOTE_SEED);
@@ -295,7 +326,7 @@ static int take_back(struct seedings *all, struct session *session, struct contr
 	pthread_mutex_unlock(&all->sessions.lock);
 	seeding_set_resting(all, control, false);
 	note_remove(all->device, NOTE_SEED);
-	stop_resume(all->stop, all->device, DEADLINE_MOST);
+	seeding_resume(all);
 	return 0;
 }
 
@@ -480,7 +511,7 @@ int seeding_adopt(struct seedings *all, uint64_t before, struct error *error)
 	control_close(control);
 	if (err == -EALREADY) {
 		note_remove(all->device, NOTE_SEED);
-		stop_resume(all->stop, all->device, DEADLINE_MOST);
+		seeding_resume(all);
 		err = 0;
 	}
 	if (!err)

@@ -29,6 +29,7 @@ struct seedings {
 	uint64_t refused;		/* what the module was asked for last; likewise */
 	bool resting;			/* it is being finalized, or is; likewise */
 	pthread_mutex_t order;		/* held while one finalizes, or takes that back */
+	uint64_t stopped;		/* ns: since when the application is, for who has it; 0: it is not */
 	_Atomic unsigned int running;	/* threads */
 	_Atomic uint64_t sent;		/* bytes, by the links */
 	atomic_bool gone;		/* the region is at a leecher as a whole */

@@ -25,6 +25,7 @@
 
 #define MS	1000000ULL	/* ns */
 #define LOOK	1		/* ms between looks at a cgroup: it tells by a file */
+#define RESUME	(60000 * MS)	/* ns that a command may take which lets it go on */
 
 extern char **environ;
 
@@ -154,6 +155,37 @@ int stop_check(const struct stop_options *options, struct error *error)
 	return 0;
 }
 
+bool stop_any(const struct stop_options *options)
+{
+	return options->suspend || options->resume || options->group || options->cgroup;
+}
+
+const char *stop_words(const struct stop_options *options, char *text, size_t size)
+{
+	char group[32] = "";
+
+	if (!options->suspend && !options->group && !options->cgroup) {
+		snprintf(text, size, "the application");
+		return text;
+	}
+	if (options->group)
+		snprintf(group, sizeof(group), "process group %" PRIu32, options->group);
+	snprintf(text, size, "%s%s%s%s%s%s%s%s", options->suspend ? "'" : "",
+		 options->suspend ? options->suspend : "", options->suspend ? "'" : "",
+		 options->suspend && options->group ? ", " : "", group,
+		 (options->suspend || options->group) && options->cgroup ? ", " : "",
+		 options->cgroup ? "cgroup " : "", options->cgroup ? options->cgroup : "");
+	return text;
+}
+
+static void resume_command(const struct stop_options *options, const char *device)
+{
+	struct error error = { 0 };
+
+	if (options->resume && command_run(options->resume, device, loop_now() + RESUME, &error))
+		log_error("the application was not resumed: %s", error.text);
+}
+
 int stop_suspend(const struct stop_options *options, const char *device, uint32_t timeout,
 		 struct error *error)
 {
@@ -169,12 +201,12 @@ int stop_suspend(const struct stop_options *options, const char *device, uint32_
 		if (err && options->group)
 			group_signal(options->group, SIGCONT, NULL);
 	}
-	if (err && options->resume)
-		command_run(options->resume, device, loop_now() + timeout * MS, NULL);
+	if (err)
+		resume_command(options, device);
 	return err;
 }
 
-void stop_resume(const struct stop_options *options, const char *device, uint32_t timeout)
+void stop_resume(const struct stop_options *options, const char *device)
 {
 	struct error error = { 0 };
 
@@ -182,7 +214,5 @@ void stop_resume(const struct stop_options *options, const char *device, uint32_
 		log_error("%s", error.text);
 	if (options->group && group_signal(options->group, SIGCONT, &error))
 		log_error("%s", error.text);
-	if (options->resume &&
-	    command_run(options->resume, device, loop_now() + timeout * MS, &error))
-		log_error("the application was not resumed: %s", error.text);
+	resume_command(options, device);
 }

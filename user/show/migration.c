@@ -40,6 +40,9 @@ static void leech_print(const cJSON *migration)
 		printf("  stopped      for %s", latency_time(helper_number(stop, "ns"), a));
 		printf("; before that %s to write back and freeze\n",
 		       latency_time(helper_number(stop, "freeze_ns"), a));
+		if (helper_number(stop, "stopped_ns"))
+			printf("  application  stood still for %s in all\n",
+			       latency_time(helper_number(stop, "stopped_ns"), a));
 	} else if (helper_number(migration, "round")) {
 		printf("  rounds       %" PRIu64 ", %s written in the last; a stop of %s is expected\n",
 		       helper_number(migration, "round"), size_format(helper_number(migration, "dirty"), b),
