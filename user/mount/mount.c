@@ -28,6 +28,7 @@
 #include "lib/progress.h"
 #include "lib/run.h"
 #include "lib/signals.h"
+#include "migrate/cue.h"
 #include "migrate/leech.h"
 #include "migrate/seed.h"
 #include "migrate/source.h"
@@ -82,6 +83,7 @@ struct mount {
 
 	struct loop *loop;
 	struct loop_source signals, news, child;
+	struct cue cue;			/* of a leecher */
 	struct loop_timer retry;
 	struct loop_timer repair;	/* of what lost events would have told */
 	struct loop_timer look;		/* for --progress */
@@ -656,6 +658,20 @@ static int mount_workers(struct mount *m, struct error *error)
 	return err;
 }
 
+/* As DOOR_FINALIZE, but that nobody waits for an answer: the log has it. */
+static void mount_cue(void *data)
+{
+	struct error error = { 0 };
+	struct mount *m = data;
+
+	if (!m->leech)
+		error_set(&error, -EAGAIN, "it has not begun yet");
+	else
+		leech_finalize(m->leech, &error);
+	if (error.code)
+		log_error("cannot finalize %s: %s", m->path, error.text);
+}
+
 static int mount_sources(struct mount *m, struct error *error)
 {
 	int err;
@@ -666,8 +682,12 @@ static int mount_sources(struct mount *m, struct error *error)
 	m->retry.fire = mount_retry;
 	m->repair.fire = mount_repair_again;
 	m->look.fire = mount_look;
+	m->cue.given = mount_cue;
+	m->cue.data = m;
 	progress_init(&m->progress, stderr);
 	err = signals_watch(m->loop, &m->signals, error);
+	if (!err && m->options->leech)
+		err = cue_open(&m->cue, m->loop, !m->options->daemon, error);
 	if (err)
 		return err;
 	err = loop_add(m->loop, &m->news, EPOLLIN);
@@ -861,6 +881,7 @@ static void mount_down(struct mount *m, int status, const struct error *error)
 	hooks_free(m->hooks);
 	events_close(m->events);
 	control_close(m->control);
+	cue_close(&m->cue);
 	loop_free(m->loop);
 	if (m->signals.fd >= 0)
 		close(m->signals.fd);
@@ -872,6 +893,7 @@ int mount_serve(const struct mount_options *options, const char *backend, struct
 	struct mount m = {
 		.options = options,
 		.signals.fd = -1,
+		.cue = CUE_NOTHING,
 		.managed = MANAGED_NOTHING,
 		.report = REPORT_NOTHING,
 		.mapfile = { .fd = -1, .store = -1 },
@@ -900,6 +922,8 @@ int mount_serve(const struct mount_options *options, const char *backend, struct
 		err = ready_tell(options, &(struct ready) { m.path, uris, pipe, log }, &m.child_pid,
 				 &m.child.fd, error);
 	free(uris);
+	if (!err && m.cue.terminal.fd >= 0)
+		log_info("type f and Enter to finalize %s, or 'r3map finalize %s'", m.path, m.path);
 	if (!err && m.child_pid) {
 		m.child.ready = mount_child;
 		err = ready_watch(m.loop, &m.child, error);

@@ -31,7 +31,7 @@ static void on_sigbus(int signal, siginfo_t *info, void *context)
 	if (mine && info->si_code > 0 && at >= mine->window->map &&
 	    at < mine->window->map + mine->window->mapped)
 		siglongjmp(mine->away, 1);
-	/* Not ours: it comes again, or is sent again, to whoever had it before. */
+	/* Not ours: when we return it comes again, or is sent again, to whoever had it before. */
 	sigaction(signal, &before, NULL);
 	if (info->si_code <= 0)
 		raise(signal);
@@ -39,8 +39,7 @@ static void on_sigbus(int signal, siginfo_t *info, void *context)
 
 static void take_sigbus(void)
 {
-	/* NODEFER: the mask is as it was when we go away */
-	struct sigaction ours = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER };
+	struct sigaction ours = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO };
 
 	sigemptyset(&ours.sa_mask);
 	if (sigaction(SIGBUS, &ours, &before))
@@ -71,7 +70,7 @@ bool window_look(const struct window *window, void (*look)(void *data), void *da
 {
 	struct looking mine = { .window = window };
 
-	if (sigsetjmp(mine.away, 0)) {
+	if (sigsetjmp(mine.away, 1)) {
 		looking = NULL;
 		return false;
 	}
