@@ -26,7 +26,9 @@ static void look(const struct nbd_uri *uri)
 	int code;
 
 	CLAIM(uri->socket_length < sizeof(uri->socket));
-	CLAIM(uri->transport == NBD_UNIX ? uri->socket_length > 0 && !uri->host[0] : uri->host[0]);
+	/* Who listens without a host does so on all addresses. */
+	CLAIM(uri->transport == NBD_UNIX ? uri->socket_length > 0 && !uri->host[0] :
+	      uri->transport == NBD_LISTEN || uri->host[0]);
 	CLAIM(atoll(uri->port) > 0);
 	text = nbd_uri_format(uri);
 	CLAIM(text && is_clean(text));
