@@ -82,7 +82,7 @@ static uint64_t *state_open(const char *path)
 	return state;
 }
 
-/* --- writing ------------------------------------------------------------------------------- */
+/* --- writing and checking ------------------------------------------------------------------ */
 
 enum way { DIRECT, WRITE, MMAP };
 
@@ -137,38 +137,7 @@ static bool device_put(struct device *d, enum way way, uint64_t number, uint64_t
 	return way == DIRECT || !fdatasync(d->fd);
 }
 
-static int do_write(uint64_t *state, enum way way, char **paths, int count)
-{
-	struct timespec pause = { .tv_nsec = 2000000 };
-	time_t good = time(NULL);
-	uint64_t *block;
-	struct device d;
-	int at = 0;
-
-	if (posix_memalign((void **)&block, BLOCK, BLOCK))
-		die("memory");
-	while (!stop) {
-		if (time(NULL) - good > PATIENCE) {
-			fprintf(stderr, "sequence: no device takes number %" PRIu64 "\n", *state + 1);
-			return 1;
-		}
-		if (!device_open(&d, paths[at % count], way)) {
-			at++;
-			nanosleep(&pause, NULL);
-			continue;
-		}
-		while (!stop && device_put(&d, way, *state + 1, block)) {
-			++*state;
-			good = time(NULL);
-		}
-		device_close(&d);
-		at++;
-	}
-	return 0;
-}
-
-/* --- checking ------------------------------------------------------------------------------ */
-
+/* Is all that was acknowledged on @path? 0, or 1 and says what is not. */
 static int do_check(const uint64_t *state, const char *path)
 {
 	uint64_t block[WORDS], seen = 0;
@@ -199,8 +168,46 @@ static int do_check(const uint64_t *state, const char *path)
 			block[0], expected[i], block_good(block) ? "" : ", and bytes of another");
 		status = 1;
 	}
-	printf("%" PRIu64 " blocks, up to number %" PRIu64 "\n", seen, *state);
+	printf("# %" PRIu64 " blocks, up to number %" PRIu64 "\n", seen, *state);
+	fflush(stdout);
+	free(expected);
+	device_close(&d);
 	return status;
+}
+
+static int do_write(uint64_t *state, enum way way, char **paths, int count)
+{
+	struct timespec pause = { .tv_nsec = 2000000 };
+	time_t good = time(NULL);
+	const char *last = NULL;
+	uint64_t *block;
+	struct device d;
+	int at = 0;
+
+	if (posix_memalign((void **)&block, BLOCK, BLOCK))
+		die("memory");
+	while (!stop) {
+		if (time(NULL) - good > PATIENCE) {
+			fprintf(stderr, "sequence: no device takes number %" PRIu64 "\n", *state + 1);
+			return 1;
+		}
+		if (!device_open(&d, paths[at % count], way)) {
+			at++;
+			nanosleep(&pause, NULL);
+			continue;
+		}
+		while (!stop && device_put(&d, way, *state + 1, block)) {
+			++*state;
+			good = time(NULL);
+			/* Before what has come is written over. One that takes a write has the region. */
+			if (last && last != paths[at % count] && do_check(state, paths[at % count]))
+				return 1;
+			last = paths[at % count];
+		}
+		device_close(&d);
+		at++;
+	}
+	return 0;
 }
 
 int main(int argc, char **argv)
