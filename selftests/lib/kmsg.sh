@@ -38,12 +38,15 @@ kmsg_allow()
 	kmsg_say "allow $*"
 }
 
-# kmsg_since MARK: the log after MARK, or all of it when MARK has scrolled away
+# for awk: line[1] to line[n] are the log after what "mark" says, or all of it when that has scrolled away
+KMSG_SINCE='
+	{ line[++n] = $0 }
+	index($0, mark) { n = 0 }'
+
+# kmsg_since MARK: the log after MARK
 kmsg_since()
 {
-	dmesg 2>/dev/null | awk -v mark="r3map-test: $1" '
-		{ line[++n] = $0 }
-		index($0, mark) { n = 0 }
+	dmesg 2>/dev/null | awk -v mark="r3map-test: $1" "$KMSG_SINCE"'
 		END { for (i = 1; i <= n; i++) print line[i] }'
 }
 
@@ -51,9 +54,7 @@ kmsg_since()
 # and the debug kernel takes 0.1 s to start one
 kmsg_scan()
 {
-	{ dmesg 2>/dev/null || :; } | awk -v mark="r3map-test: $1" -v bad="$KMSG_BAD" '
-		{ line[++n] = $0 }
-		index($0, mark) { n = 0 }
+	{ dmesg 2>/dev/null || :; } | awk -v mark="r3map-test: $1" -v bad="$KMSG_BAD" "$KMSG_SINCE"'
 		END {
 			for (i = 1; i <= n; i++)
 				if (match(line[i], /r3map-test: allow /))

@@ -313,4 +313,20 @@ static int pki_drop(void)
 	return system(command) ? 1 : 0;
 }
 
+/* A test with both ends, that setup() and teardown() make and drop. */
+#define BOTH(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+/* The program: @tests, an array, with the keys there. */
+#define ENDS_MAIN(tests)							\
+	int main(void)								\
+	{									\
+		int code = pki_make(), failed;					\
+										\
+		if (code)							\
+			return code;						\
+		failed = cmocka_run_group_tests(tests, NULL, NULL);		\
+		code = pki_drop();						\
+		return code ? code : failed;					\
+	}
+
 #endif

@@ -358,8 +358,6 @@ static void plain_in_the_middle(void **state)
 	assert_int_equal(heard(&server, word, sizeof(word)), -EPROTO);
 }
 
-#define BOTH(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 static const struct CMUnitTest tests[] = {
 	BOTH(data_flows),
 	BOTH(data_flows_aes128),
@@ -379,13 +377,4 @@ static const struct CMUnitTest tests[] = {
 	BOTH(plain_in_the_middle),
 };
 
-int main(void)
-{
-	int code = pki_make(), failed;
-
-	if (code)
-		return code;
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	code = pki_drop();
-	return code ? code : failed;
-}
+ENDS_MAIN(tests)

@@ -1485,8 +1485,6 @@ static void handshake_waits_for_room(void **state)
 	assert_int_equal(word[0], 22);
 }
 
-#define BOTH(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 static const struct CMUnitTest tests[] = {
 	BOTH(x509_good),
 	BOTH(x509_tls12),
@@ -1569,13 +1567,4 @@ static const struct CMUnitTest tests[] = {
 	BOTH(handshake_waits_for_room),
 };
 
-int main(void)
-{
-	int code = pki_make(), failed;
-
-	if (code)
-		return code;
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	code = pki_drop();
-	return code ? code : failed;
-}
+ENDS_MAIN(tests)
