@@ -64,7 +64,8 @@ static inline int command_usage(struct error *error, const char *sentence)
 extern const char program_version[];
 
 #define OPT(field_struct, field)	.offset = offsetof(struct field_struct, field)
-#define OPT_JSON(field_struct) \
-	{ OPT_FLAG, "json", 'j', OPT(field_struct, json), .help = "print JSON" }
+/* @...: where it is noted, as by OPT(). */
+#define OPT_JSON_AT(...)	{ OPT_FLAG, "json", 'j', __VA_ARGS__, .help = "print JSON" }
+#define OPT_JSON(field_struct)	OPT_JSON_AT(OPT(field_struct, json))
 
 #endif

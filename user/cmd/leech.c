@@ -102,7 +102,7 @@ static const struct opt leech_opts[] = {
 	  .help = "queues, each with a thread (default: one per CPU, up to 8; over a network one)" },
 	{ OPT_FLAG, "no-mlock", 0, .clear = true, L(mount.lock),
 	  .help = "do not lock the helper's memory; then do not swap to the device" },
-	{ OPT_FLAG, "json", 'j', L(mount.json), .help = "print JSON" },
+	OPT_JSON_AT(L(mount.json)),
 	{ OPT_END },
 };
 

@@ -73,7 +73,7 @@ static const struct opt seed_opts[] = {
 	  .help = "only leechers whose certificate has this subject" },
 	{ OPT_FLAG, "no-mlock", 0, .clear = true, S(mount.lock),
 	  .help = "do not lock the helper's memory; then do not swap to the device" },
-	{ OPT_FLAG, "json", 'j', S(mount.json), .help = "print JSON" },
+	OPT_JSON_AT(S(mount.json)),
 	{ OPT_END },
 };
 

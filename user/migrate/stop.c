@@ -160,21 +160,30 @@ bool stop_any(const struct stop_options *options)
 	return options->suspend || options->resume || options->group || options->cgroup;
 }
 
+static void words_add(char *text, size_t size, const char *format, const char *word)
+{
+	size_t used = strlen(text);
+
+	if (used)
+		used += (size_t)snprintf(text + used, size - used, ", ");
+	if (used < size)
+		snprintf(text + used, size - used, format, word);
+}
+
 const char *stop_words(const struct stop_options *options, char *text, size_t size)
 {
-	char group[32] = "";
+	char group[16];
 
-	if (!options->suspend && !options->group && !options->cgroup) {
-		snprintf(text, size, "the application");
-		return text;
-	}
+	text[0] = '\0';
+	snprintf(group, sizeof(group), "%" PRIu32, options->group);
+	if (options->suspend)
+		words_add(text, size, "'%s'", options->suspend);
 	if (options->group)
-		snprintf(group, sizeof(group), "process group %" PRIu32, options->group);
-	snprintf(text, size, "%s%s%s%s%s%s%s%s", options->suspend ? "'" : "",
-		 options->suspend ? options->suspend : "", options->suspend ? "'" : "",
-		 options->suspend && options->group ? ", " : "", group,
-		 (options->suspend || options->group) && options->cgroup ? ", " : "",
-		 options->cgroup ? "cgroup " : "", options->cgroup ? options->cgroup : "");
+		words_add(text, size, "process group %s", group);
+	if (options->cgroup)
+		words_add(text, size, "cgroup %s", options->cgroup);
+	if (!text[0])
+		snprintf(text, size, "the application");
 	return text;
 }
 
