@@ -16,6 +16,7 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 cd "$here" || exit 1
 
 VALGRIND_SLOW=8			# times as long as otherwise a wait may take there
+VALGRIND_LIMIT=75		# s, times that, after which a test counts as hanging: none takes half of it
 VALGRIND_NOT='^proto/(serve-exports|delta.*)\.sh$'	# it knows neither pidfd_open() nor openat2()
 
 log=$R3MAP_CACHE/log/sanitize-$(date +%Y%m%d-%H%M%S)-$$
@@ -110,7 +111,7 @@ sanitize_valgrind()
 	sanitize_wrapped ../user/r3map bin-valgrind/r3map
 	sanitize_wrapped bin/backend-io bin-valgrind/backend-io
 	# shellcheck disable=SC2046 # words are meant
-	TEST_PATH=$here/bin-valgrind TEST_SLOW=$VALGRIND_SLOW \
+	TEST_PATH=$here/bin-valgrind TEST_SLOW=$VALGRIND_SLOW R3MAP_TEST_TIMEOUT=$VALGRIND_LIMIT \
 		sanitize_run valgrind "${tests[@]/#bin/bin-valgrind}" \
 		$(printf '%s\n' "${protocol[@]}" | grep -vE "$VALGRIND_NOT")
 }

@@ -13,11 +13,12 @@ requires_program sequence python3 ss
 ip link set lo up
 printf 'leecher:%s\n' "$(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')" >"$TEST_DIR/keys"
 
-# moves: the region of $SOURCE, which is written to, moves to $TARGET, and the seeder goes
+# moves: the region of $SOURCE, which is written to, moves to $TARGET, and the seeder goes. A connection that was cut
+# may be found to be so only now: then nothing has happened, and it is asked again
 moves()
 {
 	of_await "$TARGET" .migration.phase following
-	r3map finalize "$TARGET"
+	wait_until 60 "$TARGET is finalized" r3map finalize "$TARGET"
 	of_await "$TARGET" .migration.phase complete
 	writer_goes_on
 	writer_ends "$TARGET"
@@ -31,7 +32,7 @@ dialling()
 {
 	truncate -s 20M "$TEST_DIR/region"
 	SOURCE=$(r3map seed --daemon --log "$TEST_DIR/seed.log" --index 0 --dial 127.0.0.1:10910 "$@" \
-		"file:$TEST_DIR/region") || fail "r3map seed --dial"
+		"file:$TEST_DIR/region" 2>"$TEST_DIR/begin.log") || fail "r3map seed --dial"
 	cleanup_fn device_remove "$SOURCE"
 	[ "$SOURCE" = /dev/r3map0 ] || fail "it prints $SOURCE"
 	writer direct "$SOURCE" /dev/r3map1
@@ -52,7 +53,9 @@ expect_fail r3map leech --listen :10910 nbd://127.0.0.1/
 
 # the seeder first: it dials until there is somebody
 dialling
-wait_until 60 "it says that nobody listens" grep -q 'cannot reach the leecher at 127.0.0.1:10910 yet' "$TEST_DIR/seed.log"
+# before it has a log it says so to who started it
+wait_until 60 "it says that nobody listens" grep -qs 'cannot reach the leecher at 127.0.0.1:10910 yet' \
+	"$TEST_DIR/begin.log" "$TEST_DIR/seed.log"
 listening --listen 127.0.0.1:10910
 of_await "$TARGET" .migration.phase following
 # what is cut is dialled again, where the kernel can cut it

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -133,12 +134,24 @@ static struct stop_options with(const char *suspend)
 	return (struct stop_options) { .suspend = word, .resume = resume };
 }
 
+/* The end of a command comes by one of these, which valgrind does not know. */
+static void needs_pidfd(void)
+{
+	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+	if (fd < 0 && errno == ENOSYS)
+		skip();
+	assert_true(fd >= 0);
+	close(fd);
+}
+
 static void commands(void **state)
 {
 	const struct stop_options options = with("echo suspend $R3MAP_DEVICE >>%s/said");
 	struct error error = { 0 };
 
 	(void)state;
+	needs_pidfd();
 	assert_int_equal(stop_suspend(&options, DEVICE, LONG, &error), 0);
 	assert_string_equal(got("said"), "suspend " DEVICE "\n");
 	stop_resume(&options, DEVICE);
@@ -177,6 +190,7 @@ static void refused(void **state)
 	struct error error = { 0 };
 
 	(void)state;
+	needs_pidfd();
 	options.group = (uint32_t)application;
 	options.cgroup = folder;
 	cgroup_make("populated 1\nfrozen 1\n");
@@ -196,6 +210,7 @@ static void hanging(void **state)
 	int fd;
 
 	(void)state;
+	needs_pidfd();
 	snprintf(path, sizeof(path), "%s/pipe", folder);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -245,6 +260,7 @@ static void resumed_at_leisure(void **state)
 	struct error error = { 0 };
 
 	(void)state;
+	needs_pidfd();
 	snprintf(resume, sizeof(resume), "sleep 1; echo resume >>%s/said", folder);
 	options.resume = resume;
 	assert_int_equal(stop_suspend(&options, DEVICE, SHORT, &error), -ETIMEDOUT);

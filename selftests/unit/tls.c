@@ -1418,6 +1418,7 @@ static void bye_behind_half_record(void **state)
 		written += (size_t)got;
 	assert_non_null(client.stream.tls->sealed);
 	stream_bye(&client.stream);
+	assert_int_equal(put(&client, data, (1 << 20) - written), -ESHUTDOWN);
 	while ((got = get(&server, word, sizeof(word))) > 0)
 		come += (size_t)got;
 	assert_int_equal(got, -EAGAIN);

@@ -294,6 +294,10 @@ void tls_alert_appropriate(struct tls_session *s, int code)
 
 void tls_bye(struct tls_session *s)
 {
-	if (s->established && !s->dead && !s->unwritable && may_write_last(s))
+	if (!s->established || s->dead || (s->unwritable && s->unwritable != -ESHUTDOWN))
+		return;
+	/* What is flushed before it nobody is told of: to write on would be to send that again. */
+	s->unwritable = -ESHUTDOWN;
+	if (may_write_last(s))
 		sym_gnutls_bye(s->gnutls, GNUTLS_SHUT_WR);
 }

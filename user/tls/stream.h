@@ -82,7 +82,10 @@ static inline bool stream_pending(const struct stream *s)
 	return s->tls && tls_pending(s->tls);
 }
 
-/* Tells the peer that no more will come, if the socket has room for that now. */
+/*
+ * Tells the peer that no more will come, if the socket has room for that now; else it may be called
+ * again. Writing to a TLS session gets -ESHUTDOWN from then on.
+ */
 static inline void stream_bye(struct stream *s)
 {
 	if (s->tls)
