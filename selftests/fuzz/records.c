@@ -228,7 +228,9 @@ static void forge(struct input *in)
 	} else {
 		text = input_bytes(in, length & 31, &got);
 		length = length & 32 ? length : got;
-		memcpy(plain, text, got);
+		/* A type of 0 is padding, and the type is what stands before it: there it is 0 as well. */
+		if (type)
+			memcpy(plain, text, got);
 	}
 	plain[length] = type;
 	sealed = length + 1 + padding + RECORD_TAG;
