@@ -167,7 +167,7 @@ int folder_resize(struct folder *folder, struct holding *holding, uint64_t size,
 		off_t end = lseek(region->fd, 0, SEEK_END);
 
 		if (end < 0 || (uint64_t)end < size)
-			return error_set(error, -ENOSPC, "the device has %lld bytes, and %" PRIu64 " are to come",
+			return error_set(error, -ENOSPC, "the device has %lld bytes, and %" PRIu64 " are to come: give a larger one",
 					 (long long)end, size);
 	} else if (fstat(region->fd, &status) < 0) {
 		return error_set(error, -errno, "cannot look at it: %s", strerror(errno));

@@ -232,32 +232,51 @@ static void scan_done(struct scan *scan, int code)
 
 /* --- opening ------------------------------------------------------------------------------- */
 
+/* Zeroes up to the end of the chunk that @before is in: what a device has behind its region is anything. */
+static int edge_zero(const struct region *region, uint64_t before)
+{
+	const uint32_t chunk = region->hashing->chunk;
+	uint64_t end = region_chunks(before, chunk) * chunk;
+
+	if (end > region->size)
+		end = region->size;
+	return region->device && before < end ? region_zero(region->fd, before, end - before) : 0;
+}
+
+/* Chunk @edge was cut, or is not cut any more: its hashes. 0 or a negative errno. */
+static int edge_hash(struct region *region, uint64_t edge)
+{
+	const uint32_t length = region_length(region, edge);
+	unsigned char fast[SYNC_HASH_MAX], strong[SYNC_ROOT];
+	char *data = malloc(length);
+	int code;
+
+	code = data ? region_read(region->fd, edge * region->hashing->chunk, data, length) : -ENOMEM;
+	if (!code) {
+		hashing_both(region->hashing, data, length, fast, strong);
+		region_note(region, edge, fast, strong);
+	}
+	free(data);
+	return code;
+}
+
 /* The tables have the new size: what that alone has changed, and who sends it on. */
 static int size_changed(struct region *region, uint64_t before, struct error *error)
 {
-	if (before != region->size)
-		region->settled = false;
-	unsigned char fast[SYNC_HASH_MAX], strong[SYNC_ROOT];
 	uint64_t edge;
-	char *data;
 	int code;
 
-	if (region_edge(region, before, &edge)) {
-		uint32_t length = region_length(region, edge);
-
-		data = malloc(length);
-		code = data ? region_read(region->fd, edge * region->hashing->chunk, data, length) :
-			      -ENOMEM;
-		if (!code) {
-			hashing_both(region->hashing, data, length, fast, strong);
-			region_note(region, edge, fast, strong);
-		}
-		free(data);
-		if (code)
-			return error_set(error, code, "cannot read it: %s", strerror(-code));
-	}
-	if (before != region->size)
-		sending_resized(region);
+	if (before == region->size)
+		return 0;
+	region->settled = false;
+	code = edge_zero(region, before);
+	if (code)
+		return error_set(error, code, "cannot write it: %s", strerror(-code));
+	if (region_edge(region, before, &edge))
+		code = edge_hash(region, edge);
+	if (code)
+		return error_set(error, code, "cannot read it: %s", strerror(-code));
+	sending_resized(region);
 	return 0;
 }
 
@@ -486,19 +505,42 @@ static void ops_take(struct receiving_stream *stream)
 		stream->last = &stream->first;
 }
 
-static void stream_resize(struct receiving_stream *stream, uint64_t size)
+/* The first that is to be done is done, or will not be. */
+static void op_leave(struct receiving_stream *stream)
 {
-	uint64_t before = stream->region->size;
+	struct receiving_op *op = stream->first;
+
+	stream->first = op->next;
+	if (!stream->first)
+		stream->last = &stream->first;
+	credit_say(stream, op->cost);
+	op_free(op);
+}
+
+/* RESIZE, which is the first that is to be done. What is new is zeroes: a device has to be told so, by the pool. */
+static void stream_resize(struct receiving_stream *stream)
+{
+	struct receiving_op *op = stream->first;
+	struct region *region = stream->region;
+	const uint64_t before = region->size;
+	const uint64_t whole = region_chunks(before, region->hashing->chunk) * region->hashing->chunk;
 	struct error error = { 0 };
 	int code;
 
-	code = folder_resize(stream->receiving->folder, stream->holding, size, &error);
+	code = folder_resize(stream->receiving->folder, stream->holding, op->length, &error);
 	if (!code)
-		code = size_changed(stream->region, before, &error);
+		code = size_changed(region, before, &error);
 	if (code) {
-		stream->region->known = false;	/* what it has now is not what the tables say */
+		region->known = false;	/* what it has now is not what the tables say */
 		stream_fail(stream, &error);
 	}
+	if (code || !region->device || op->length <= whole) {
+		op_leave(stream);
+		return;
+	}
+	op->type = SYNC_ZERO;
+	op->offset = whole;
+	op->length -= whole;
 }
 
 static void stream_go_on(struct receiving_stream *stream)
@@ -526,12 +568,7 @@ static void stream_go_on(struct receiving_stream *stream)
 			pool_submit(stream->receiving->pool, &stream->job);
 			return;
 		}
-		stream->first = op->next;
-		if (!stream->first)
-			stream->last = &stream->first;
-		stream_resize(stream, op->length);
-		credit_say(stream, op->cost);
-		op_free(op);
+		stream_resize(stream);
 	}
 }
 
