@@ -96,11 +96,16 @@ static int fill_give(struct fill *fill, const void *bytes)
 
 	if (filler->uffd < 0)
 		return 0;
-	if (filler->shared)
+	if (filler->shared) {
+		filler->counts.mapped += fill->length;
 		return uffd_continue(filler->uffd, fill->address, fill->length, page,
 				     filler->protect);
-	if (!improved(filler, IMPROVE_HUGE) && is_zero(bytes, fill->length))
+	}
+	if (!improved(filler, IMPROVE_HUGE) && is_zero(bytes, fill->length)) {
+		filler->counts.zeroes += fill->length;
 		return uffd_zero(filler->uffd, fill->address, fill->length, page);
+	}
+	filler->counts.copied += fill->length;
 	return uffd_copy(filler->uffd, fill->address, bytes, fill->length, page, false);
 }
 
@@ -112,11 +117,13 @@ static void refuse(struct filler *filler, uint64_t address, uint64_t offset, uin
 		return;
 	log_warn("%" PRIu64 " bytes at %" PRIu64 " cannot be had: %s", length, offset,
 		 strerror(-code));
-	if (improved(filler, IMPROVE_POISON))
+	if (improved(filler, IMPROVE_POISON)) {
+		filler->counts.poisoned += length;
 		given(filler, uffd_poison(filler->uffd, address, length, filler->settings->page,
 					  filler->protect));
-	else
-		filler->owner->failed(filler->owner, offset, length, code);
+		return;
+	}
+	filler->owner->failed(filler->owner, offset, length, code);
 }
 
 /* --- one fill ----------------------------------------------------------------------------- */
@@ -139,6 +146,8 @@ static struct fill *fill_take(struct filler *filler)
 	if (fill->next)
 		fill->next->before = &fill->next;
 	filler->under_way = fill;
+	if (++filler->flying > filler->counts.most)
+		filler->counts.most = filler->flying;
 	return fill;
 }
 
@@ -151,6 +160,7 @@ static void fill_put(struct fill *fill)
 		fill->next->before = fill->before;
 	fill->next = filler->fills;
 	filler->fills = fill;
+	filler->flying--;
 }
 
 /* A part of private memory goes by a buffer, which is kept for the next one. */
@@ -335,10 +345,13 @@ void fill_start(struct filler *filler, const struct uffd_region *region, uint64_
 	fill->address = region->address + (from - region->offset);
 	fill->demand = demand;
 	fill->given_up = false;
-	if (demand)
+	if (demand) {
 		filler->demands++;
-	else
+		filler->counts.demands++;
+	} else {
 		fill->asked = populate_asked(&filler->populate);
+		filler->counts.background++;
+	}
 	bits_clear(&filler->filled, from, to);
 	bits_set(&filler->busy, from, to);
 	fill_submit(fill);
@@ -456,6 +469,7 @@ int fill_fetch(struct filler *filler, uint64_t offset)
 	if (filler->fetching != UINT64_MAX)
 		return -EBUSY;
 	filler->fetching = offset;
+	filler->counts.faults++;
 	demand(filler, region, offset);
 	backend_kick(filler->channel);
 	return 0;
@@ -521,6 +535,8 @@ static unsigned int faults_read(struct filler *filler)
 		log_warn("a client is let go: its userfaultfd tells of more than faults");
 		filler_gone(filler);
 	}
+	filler->counts.reads++;
+	filler->counts.faults += filler->waiting_used;
 	return filler->waiting_used;
 }
 

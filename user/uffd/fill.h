@@ -28,6 +28,15 @@ struct fill_settings {
 	uint64_t timeout;		/* ns that a request may take */
 };
 
+/* What it took: what each improvement changes, but for time. Bytes where nothing else is said. */
+struct fill_counts {
+	uint64_t reads;			/* of the userfaultfd, that brought faults */
+	uint64_t faults;
+	uint64_t demands, background;	/* fills that somebody waited for, and others */
+	uint64_t most;			/* fills at a time */
+	uint64_t copied, mapped, zeroes, poisoned;	/* how the client got them */
+};
+
 /* Whom it tells. */
 struct fill_owner {
 	/* These bytes cannot be had, and the kernel has no POISON to say so. */
@@ -62,6 +71,8 @@ struct filler {
 	unsigned int demands;		/* fills that somebody waits for, under way */
 	struct fill *fills;		/* free ones */
 	struct fill *under_way;
+	unsigned int flying;		/* of these */
+	struct fill_counts counts;
 	uint64_t fetching;		/* fill_fetch()'s offset; UINT64_MAX: none */
 	uint64_t missed;		/* end of the last fault's bytes: a reader goes on */
 	struct loop_task gone;

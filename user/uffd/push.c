@@ -75,6 +75,7 @@ static void push_done(struct backend_io *io, int error)
 			pusher->code = error;
 	} else {
 		bits_set(&pusher->unflushed, one->from, one->to);
+		pusher->pushed += io->length;
 	}
 	one->next = pusher->free;
 	pusher->free = one;

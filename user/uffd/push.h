@@ -33,6 +33,7 @@ struct pusher {
 	struct push_io *ios, *free;
 	uint32_t most;			/* bytes of one write */
 	unsigned int under_way;
+	uint64_t pushed;		/* bytes, since the beginning */
 	uint64_t next;			/* bytes: where to look on */
 	bool syncing;
 	bool told;			/* it took too long, and its end is told to nobody */
