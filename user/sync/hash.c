@@ -105,7 +105,9 @@ void hashing_root(const struct hashing *hashing, uint64_t size, const unsigned c
 
 	memcpy(all, &wire_size, sizeof(wire_size));
 	memcpy(all + sizeof(wire_size), &wire_chunk, sizeof(wire_chunk));
-	hashing_strong(hashing, strong, chunks * SYNC_ROOT, all + sizeof(all) - SYNC_ROOT);
+	/* Without a chunk there need be no table, and nothing is read of what stands in for it. */
+	hashing_strong(hashing, chunks ? strong : all, chunks * SYNC_ROOT,
+		       all + sizeof(all) - SYNC_ROOT);
 	hashing_strong(hashing, all, sizeof(all), root);
 }
 

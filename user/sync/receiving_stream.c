@@ -346,12 +346,18 @@ int receiving_stream_open(struct receiving *receiving, const struct sync_message
 			  struct error *error)
 {
 	struct receiving_stream *ending = ending_find(receiving, m->open.name);
+	struct error why = { 0 };
 
 	if (!ending) {
 		stream_open(receiving, m);
 		return 0;
 	}
-	free(ending->reopen);
+	if (ending->reopen) {
+		error_set(&why, -EBUSY, "stream %u is about to write to it: close that first",
+			  ending->reopen->stream);
+		complain(receiving, m->stream, m->open.name, &why);
+		return 0;
+	}
 	ending->reopen = malloc(sizeof(*m));
 	if (!ending->reopen)
 		return error_set(error, -ENOMEM, "out of memory");
