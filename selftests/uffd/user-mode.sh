@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # This test will do without root: handler and client are somebody else's, who gets faults of user mode at least, or is told
-# which sysctl forbids them.
+# which sysctl forbids them; where all of it is forbidden he is told so.
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/../lib/test.sh"
@@ -35,3 +35,10 @@ if [ -S "$TEST_DIR/theirs/sock" ]; then
 else
 	grep -q 'vm.unprivileged_userfaultfd' "$TEST_DIR/log" || fail "$(cat "$TEST_DIR/log")"
 fi
+
+# where neither the device nor the system call is theirs, the sentence says what there is to do
+cp "$(command -v forbidden)" "$TEST_DIR/forbidden"
+expect_fail timeout $((20 * ${TEST_SLOW:-1})) "${nobody[@]}" "$TEST_DIR/forbidden" "$TEST_DIR/r3map" uffd serve mem:1M --socket "$TEST_DIR/theirs/no"
+want='r3map: userfaultfd is not permitted: be root, get access to /dev/userfaultfd, or set the sysctl vm.unprivileged_userfaultfd to 1'
+[ "$(cat "$TEST_DIR/stderr")" = "$want" ] || fail "it says: $(cat "$TEST_DIR/stderr")"
+[ ! -e "$TEST_DIR/theirs/no" ] || fail "it listens"
