@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The kernel's NBD client as the device. See via.h.
- *
- * The end of a mount with a pipeline has an order. Nobody has the device open any more, so all that
- * was written is in the pipeline. It is synced, which may take long; then it is locked and synced
- * again, which does not, and catches what came meanwhile. Only then the device goes. Whatever fails
- * on the way leaves everything as it was: the device is served on, and nothing is lost.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,349 +15,35 @@
 #include <unistd.h>
 
 #define LOG_PREFIX "mount: "
-#include "backend/backend.h"
-#include "chunk/pipeline.h"
 #include "chunk/stage.h"
-#include "chunk/synced.h"
-#include "lib/error.h"
 #include "lib/json.h"
 #include "lib/log.h"
-#include "lib/loop.h"
-#include "lib/notify.h"
-#include "lib/post.h"
 #include "lib/run.h"
 #include "lib/signals.h"
-#include "mount/door.h"
-#include "mount/holders.h"
-#include "mount/hooks.h"
-#include "mount/mount.h"
-#include "mount/node.h"
 #include "mount/parameters.h"
 #include "mount/ready.h"
 #include "mount/reclaim.h"
 #include "mount/store.h"
 #include "mount/tell.h"
-#include "mount/trouble.h"
 #include "mount/via.h"
-#include "nl/control.h"
-#include "nl/device.h"
+#include "mount/via_state.h"
 #include "nl/knbd.h"
 #include "serve/peer.h"
-#include "serve/serve.h"
 #include "serve/thread.h"
 
-#define MS			1000000ULL	/* ns */
-#define CONNECTIONS		8u	/* as many as the module's devices have queues by default */
 #define PAYLOAD			(32u << 20)	/* bytes: the client never sends more */
 #define FIRST_LOOK		5		/* ms between looks at what was pulled */
-#define RETRY_BUSY		(20 * MS)	/* ns: a prober of udev is gone by then */
-#define RETRY_QUIET		(2000 * MS)	/* ns for which "busy" is not worth telling */
-#define RETRY_SLOW		(1000 * MS)
 
 /* The client is the kernel: it may be slow to take its answers, and is not given up for that. */
 static const struct serve_limits via_limits = {
-	.connections = CONNECTIONS,
-	.export_connections = CONNECTIONS,
+	.connections = VIA_CONNECTIONS,
+	.export_connections = VIA_CONNECTIONS,
 	.payload = PAYLOAD,
 	.requests = 1024,
 	.memory = 2 * PAYLOAD,
 	.stall = UINT32_MAX,
 	.shutdown = 30000,
 };
-
-enum via_phase {
-	VIA_SERVING,
-	VIA_BUSY,		/* is to be unmounted, and somebody has it open */
-	VIA_SYNCING,		/* is to be unmounted */
-	VIA_SETTLING,		/* is to be unmounted, and nothing else holds it up */
-	VIA_OVER,		/* the device is gone */
-};
-
-struct via_watch {
-	struct loop_source source;	/* the kernel's end of a connection */
-	struct via *via;
-};
-
-struct via {
-	const struct mount_options *options;
-	struct control *control;
-	struct device device;		/* what it shall be like */
-	struct backend *region;		/* what is served; the server's once it is its export */
-	struct pipeline *pipeline;	/* which the region is then, or NULL */
-	struct server server;
-	struct via_watch watches[CONNECTIONS];
-	uint32_t index;
-	char path[NODE_PATH];		/* /dev/nbdN */
-	bool connected;
-	struct door *door;
-
-	struct loop *loop;
-	struct loop_source signals, child;
-	struct loop_timer retry;
-	pid_t child_pid;		/* 0: there is none, or it has ended */
-	int status;			/* exit status of the program */
-
-	enum via_phase phase;
-	bool signalled;			/* a signal or the command's end wants it unmounted */
-	bool forced;
-	bool told_busy;
-	uint64_t unmount_since;		/* ns */
-	uint64_t signal_last;		/* ns */
-
-	/* What the pipeline is asked for, one at a time. */
-	struct post post;		/* its answers come back by this */
-	struct post_job answer;
-	struct pipeline_wait wait;
-	bool waiting;
-	int result;
-	bool sync_wanted, sync_served;	/* of r3map sync: the next, or this one */
-	struct hooks *hooks;
-	struct reach reach;
-	struct hook_sync entering;	/* what is waited for is a sync, and this what they answer */
-	bool inside;			/* and hear of its end */
-	struct error error;		/* why it must end; code 0: nothing wrong */
-};
-
-static const char *disk_of(const struct via *v)
-{
-	return strrchr(v->path, '/') + 1;
-}
-
-/* --- asking the pipeline ------------------------------------------------------------------ */
-
-/* In the pipeline's thread. */
-static void wait_done(struct pipeline_wait *wait, int error)
-{
-	struct via *v = wait->owner;
-
-	v->result = error;
-	post_send(&v->post, &v->answer);
-}
-
-static void via_ask(struct via *v, void (*ask)(struct pipeline *pipeline,
-					       struct pipeline_wait *wait))
-{
-	v->waiting = true;
-	v->wait.done = wait_done;
-	v->wait.owner = v;
-	ask(v->pipeline, &v->wait);
-}
-
-static void via_answered(struct post_job *job);
-
-/* The hooks have answered. */
-static void via_go(struct hook_sync *entering, int error)
-{
-	struct via *v = (struct via *)((char *)entering - offsetof(struct via, entering));
-
-	v->inside = !error;
-	v->result = error;
-	if (error || !v->pipeline)	/* without one, a flush did it already */
-		via_answered(&v->answer);
-	else
-		via_ask(v, pipeline_sync);
-}
-
-/* A sync that hooks are to hear of. */
-static void via_enter(struct via *v)
-{
-	if (!hooks_sync_wanted(v->hooks)) {
-		via_ask(v, pipeline_sync);
-		return;
-	}
-	v->waiting = true;
-	hooks_sync_enter(v->hooks, &v->entering);
-}
-
-/* Why the last one failed. */
-static const char *via_why(const struct via *v)
-{
-	return v->result == HOOK_REFUSED ? "a hook, before-sync, refuses it: the helper's log says more" :
-	       strerror(-v->result);
-}
-
-/* For r3map sync, unless an unmount is under way, which does more. */
-static void via_sync(struct via *v)
-{
-	if (v->waiting || !v->sync_wanted || v->phase != VIA_SERVING)
-		return;
-	v->sync_wanted = false;
-	v->sync_served = true;
-	via_enter(v);
-}
-
-/* --- unmounting --------------------------------------------------------------------------- */
-
-static void via_retry_in(struct via *v, uint64_t ns)
-{
-	if (loop_timer_set(v->loop, &v->retry, loop_now() + ns))
-		log_warn("out of memory for a timer: send the signal again to unmount");
-}
-
-/* It cannot be unmounted now: everything goes on. */
-static void via_refuse(struct via *v, int code, const char *why)
-{
-	v->phase = VIA_SERVING;
-	if (v->pipeline)
-		pipeline_unlock(v->pipeline);
-	door_answer(v->door, DOOR_UMOUNT, code, why);
-	via_sync(v);
-}
-
-static void via_gone(struct via *v)
-{
-	v->phase = VIA_OVER;
-	loop_timer_cancel(v->loop, &v->retry);
-}
-
-static void via_disconnect(struct via *v)
-{
-	struct error error = { 0 };
-
-	for (unsigned int i = 0; i < v->server.thread_count; i++)
-		loop_remove(v->loop, &v->watches[i].source);
-	if (v->connected && knbd_disconnect(v->control, v->index, &error))
-		log_error("%s", error.text);
-	v->connected = false;
-	via_gone(v);
-}
-
-/* Somebody has it open. True: that may have been told. */
-static bool via_is_busy(struct via *v)
-{
-	char holders[400], why[512];
-
-	if (!v->connected || !holders_find(disk_of(v), holders, sizeof(holders)))
-		return false;
-	if (loop_now() - v->unmount_since < RETRY_QUIET) {
-		v->phase = VIA_BUSY;
-		via_retry_in(v, RETRY_BUSY);
-		return true;
-	}
-	snprintf(why, sizeof(why), "cannot unmount %s, it is in use: %s; release it, or give --force",
-		 v->path, holders);
-	via_refuse(v, -EBUSY, why);
-	if (!v->signalled)
-		return true;
-	if (!v->told_busy)
-		log_warn("cannot unmount %s, it is in use (%s): it is still served; release it%s, or signal twice to remove it by force",
-			 v->path, holders, v->options->run ? "" : " and signal again");
-	v->told_busy = true;
-	/* The command of --run has ended: nobody is left who would ask again. */
-	if (v->options->run && !v->child_pid)
-		via_retry_in(v, RETRY_SLOW);
-	else
-		v->signalled = false;
-	return true;
-}
-
-/* As far as it goes; what is waited for comes back here. */
-static void via_unmount(struct via *v)
-{
-	struct pipeline_facts facts;
-
-	if (v->phase == VIA_OVER || v->waiting)	/* via_answered() comes */
-		return;
-	if (via_is_busy(v))
-		return;
-	if (!v->pipeline) {
-		via_disconnect(v);
-		return;
-	}
-	v->phase = VIA_SYNCING;
-	pipeline_facts(v->pipeline, &facts);
-	if (facts.dirty)
-		via_enter(v);
-	else
-		via_ask(v, pipeline_sync);
-}
-
-static void via_unmount_begin(struct via *v)
-{
-	notify_systemd("STOPPING=1");
-	v->told_busy = false;
-	v->unmount_since = loop_now();
-	if (v->phase == VIA_SERVING)
-		v->phase = VIA_BUSY;
-	via_unmount(v);
-}
-
-/* By force: what is under way fails, what is not at the backend is lost. */
-static void via_force(struct via *v)
-{
-	struct pipeline_facts facts = { 0 };
-
-	if (v->phase == VIA_OVER)
-		return;
-	v->forced = true;
-	if (v->pipeline)
-		pipeline_facts(v->pipeline, &facts);
-	if (facts.dirty)
-		log_warn("%s is removed by force: up to %" PRIu64 " bytes may not be at %s", v->path,
-			 facts.dirty, v->region->name);
-	via_disconnect(v);
-}
-
-static void via_unmount_failed(struct via *v)
-{
-	char why[512];
-
-	snprintf(why, sizeof(why),
-		 "cannot unmount %s without losing what was written (--force does), bringing it to %s fails: %s",
-		 v->path, v->region->name, via_why(v));
-	via_refuse(v, v->result, why);
-	/* Without a device nobody else can ask. */
-	if (!v->signalled && v->connected)
-		return;
-	log_error("cannot unmount %s, since what was written cannot be brought to %s: %s; it is kept and tried again, signal twice to give it up",
-		  v->path, v->region->name, via_why(v));
-	via_retry_in(v, RETRY_SLOW);
-}
-
-/* The pipeline has answered. */
-static void via_answered(struct post_job *job)
-{
-	struct via *v = (struct via *)((char *)job - offsetof(struct via, answer));
-	char why[512];
-
-	v->waiting = false;
-	if (v->inside)
-		hooks_sync_leave(v->hooks, v->result);
-	v->inside = false;
-	if (v->sync_served) {
-		v->sync_served = false;
-		snprintf(why, sizeof(why),
-			 "cannot bring %s to its backend: %s; what was written is kept, try again",
-			 v->path, via_why(v));
-		/* Some may have come too late for this one: after another, all are told. */
-		if (!v->sync_wanted || v->result)
-			door_answer(v->door, DOOR_SYNC, v->result, v->result ? why : "");
-		if (v->result)
-			v->sync_wanted = false;
-		if (v->phase == VIA_BUSY)
-			via_unmount(v);
-		else
-			via_sync(v);
-		return;
-	}
-	if (v->phase == VIA_OVER)
-		return;
-	if (v->result) {
-		via_unmount_failed(v);
-	} else if (v->phase == VIA_SYNCING) {
-		v->phase = VIA_SETTLING;
-		via_ask(v, pipeline_settle);
-	} else if (!via_is_busy(v)) {
-		via_disconnect(v);
-	} else if (v->phase == VIA_BUSY) {	/* not for long, perhaps */
-		pipeline_unlock(v->pipeline);
-	}
-}
-
-static void via_retry(struct loop_timer *timer)
-{
-	via_unmount((struct via *)((char *)timer - offsetof(struct via, retry)));
-}
 
 /* --- what wakes the main thread ----------------------------------------------------------- */
 
@@ -418,78 +99,6 @@ static void via_lost(struct loop_source *source, uint32_t events)
 	via_unmount_begin(v);
 }
 
-/* The names are those of the module's counters. */
-static bool via_counters(cJSON *object, const struct pipeline_facts *facts)
-{
-	const struct synced_counts *counts = facts->counts;
-	const struct {
-		unsigned int counter;
-		uint64_t number;
-	} list[] = {
-		{ R3MAP_A_COUNTER_READS, counts->op[BACKEND_READ] },
-		{ R3MAP_A_COUNTER_READ_BYTES, counts->bytes[BACKEND_READ] },
-		{ R3MAP_A_COUNTER_WRITES, counts->op[BACKEND_WRITE] },
-		{ R3MAP_A_COUNTER_WRITE_BYTES, counts->bytes[BACKEND_WRITE] },
-		{ R3MAP_A_COUNTER_DISCARDS, counts->op[BACKEND_DISCARD] },
-		{ R3MAP_A_COUNTER_ZEROES, counts->op[BACKEND_WRITE_ZEROES] },
-		{ R3MAP_A_COUNTER_ERRORS, counts->errors },
-		{ R3MAP_A_COUNTER_HITS, counts->hits },
-		{ R3MAP_A_COUNTER_MISSES, counts->misses },
-		{ R3MAP_A_COUNTER_DEMANDS, latency_count(&counts->demanded) },
-		{ R3MAP_A_COUNTER_COALESCED, latency_count(&counts->coalesced) },
-		{ R3MAP_A_COUNTER_FETCHES, counts->fetches },
-		{ R3MAP_A_COUNTER_FETCH_BYTES, counts->fetch_bytes },
-		{ R3MAP_A_COUNTER_FILL_BYTES, counts->fill_bytes },
-		{ R3MAP_A_COUNTER_PUSH_BYTES, facts->push_bytes },
-	};
-
-	object = cJSON_AddObjectToObject(object, "counters");
-	for (unsigned int i = 0; object && i < sizeof(list) / sizeof(list[0]); i++)
-		if (!json_add_u64(object, device_counter_name(list[i].counter), list[i].number))
-			return false;
-	return object;
-}
-
-static bool via_latency(cJSON *object, const struct via *v, const struct synced_counts *counts)
-{
-	object = cJSON_AddObjectToObject(object, "latency");
-	return object && tell_kind(object, "hits", &counts->hit) &&
-	       tell_kind(object, "demands", &counts->demanded) &&
-	       tell_kind(object, "coalesced", &counts->coalesced) &&
-	       tell_latency(object, pipeline_managed(v->pipeline));
-}
-
-static char *via_facts(const struct via *v)
-{
-	cJSON *object = cJSON_CreateObject();
-	struct pipeline_facts facts = { 0 };
-	char *text = NULL;
-	bool well;
-
-	if (!object)
-		return NULL;
-	well = cJSON_AddStringToObject(object, "device", v->path) &&
-	       cJSON_AddStringToObject(object, "via", "nbd") &&
-	       cJSON_AddStringToObject(object, "backend", v->region->name) &&
-	       json_add_u64(object, "size", v->device.size) &&
-	       json_add_u64(object, "helper_pid", (uint64_t)getpid()) &&
-	       json_add_u64(object, "connections", v->server.thread_count);
-	if (well && v->pipeline) {
-		pipeline_facts(v->pipeline, &facts);
-		well = json_add_u64(object, "chunk", v->device.chunk) &&
-		       cJSON_AddStringToObject(object, "flush", device_flush_name(v->device.flush)) &&
-		       json_add_u64(object, "local", facts.local) &&
-		       json_add_u64(object, "dirty", facts.dirty) &&
-		       tell_pull(object, pipeline_managed(v->pipeline)) &&
-		       tell_trouble(object, pipeline_managed(v->pipeline), &v->reach) &&
-		       via_counters(object, &facts) && via_latency(object, v, facts.counts);
-	}
-	if (well)
-		text = cJSON_PrintUnformatted(object);
-	cJSON_Delete(object);
-	return text;
-}
-
 /* The pull is to change. */
 static void via_change(struct via *v, enum door_word word, const char *argument)
 {
@@ -508,7 +117,7 @@ static void via_asked(void *data, enum door_word word, const char *argument)
 
 	switch (word) {
 	case DOOR_SHOW:
-		text = via_facts(v);
+		text = via_show(v);
 		door_answer(v->door, word, text ? 0 : -ENOMEM, text ? text : "out of memory");
 		cJSON_free(text);
 		break;
@@ -575,7 +184,7 @@ static int via_server(struct via *v, struct error *error)
 	int err;
 
 	server->limits = via_limits;
-	server->thread_count = v->device.queues < CONNECTIONS ? v->device.queues : CONNECTIONS;
+	server->thread_count = v->device.queues < VIA_CONNECTIONS ? v->device.queues : VIA_CONNECTIONS;
 	if (channels && channels < server->thread_count)
 		server->thread_count = channels;
 	err = exports_add_open(&server->exports, v->region, false, &server->limits,
@@ -625,7 +234,7 @@ static int via_first(struct via *v, struct error *error)
 
 static int via_connect(struct via *v, struct error *error)
 {
-	int sockets[CONNECTIONS];
+	int sockets[VIA_CONNECTIONS];
 	struct knbd_setup setup = {
 		.index = v->options->index == MOUNT_AUTO ? KNBD_ANY : v->options->index,
 		.size = v->device.size,
@@ -648,7 +257,7 @@ static int via_connect(struct via *v, struct error *error)
 	if (err)
 		return error_set(error, err, "cannot watch a connection: %s", strerror(-err));
 	err = node_wait(v->path, error);
-	return err ? err : door_open(v->loop, disk_of(v), via_asked, v, &v->door, error);
+	return err ? err : door_open(v->loop, via_disk(v), via_asked, v, &v->door, error);
 }
 
 /* The backend comes first, so that a mistake in its name is told even where there is no module. */
@@ -669,15 +278,13 @@ static int via_open(struct via *v, const char *spec, struct error *error)
 	if (err)
 		return err;
 	reach_listen(&v->reach, v->region, hooks_listener(v->hooks));
-	v->entering.go = via_go;
+	via_unmount_prepare(v);
 	err = via_region(v, v->region, error);
 	if (!err)
 		err = knbd_open(&v->control, error);
 	if (err)
 		return err;
 	v->signals.ready = via_signal;
-	v->retry.fire = via_retry;
-	v->answer.run = via_answered;
 	return signals_watch(v->loop, &v->signals, error);
 }
 
@@ -712,7 +319,7 @@ static int via_down(struct via *v)
 
 	if (v->pipeline && server->started)
 		pipeline_unlock(v->pipeline);
-	for (unsigned int i = 0; i < CONNECTIONS; i++)
+	for (unsigned int i = 0; i < VIA_CONNECTIONS; i++)
 		if (v->watches[i].via)
 			close(v->watches[i].source.fd);
 	if (!server->exports.count)	/* it never became the server's */
