@@ -30,16 +30,6 @@ cleanup()
 trap cleanup EXIT
 cd "$BENCH_TMP"
 
-# delta_first on|off: does this shell, with what it starts, come before all else?
-delta_first()
-{
-	[ "${BENCH_FIRST:-0}" = 1 ] || return 0
-	case $1 in
-	on) chrt -f -p 10 $BASHPID ;;
-	off) chrt -o -p 0 $BASHPID ;;
-	esac
-}
-
 # writes to "new" until it is ended
 writer_start()
 {
@@ -59,18 +49,6 @@ writer_end()
 	kill "$writer"
 	wait "$writer" || :
 	writer=''
-}
-
-# delta_r3map [OPTION...]
-delta_r3map()
-{
-	rm -f receive.err
-	"$R3MAP" receive --once -l "unix:$PWD/socket" copies >/dev/null 2>receive.err &
-	receiver=$!
-	bench_wait "r3map receive" grep -qs 'listens on' receive.err
-	"$R3MAP" send -j "$@" --to "unix:$PWD/socket" new
-	wait $receiver
-	receiver=''
 }
 
 # delta_run SUBJECT: brings copies/new up to date

@@ -24,8 +24,8 @@ run_help()
 	  --questions LIST   of latency-throughput, attach, helper-cpu, nbd-server (these), migrate, dirty-list, uffd;
 	                     of managed mounts, all of them as "managed": present, cold-first, cold-read,
 	                     demand, readers, write-back, pull-workers, push-workers, chunk-size, pull-first,
-	                     slow-store, memory;
-	                     of the comparison, all of them as "comparison": read-paths, write-paths, hashes,
+	                     slow-store, memory; of deltas, delta-chunk;
+	                     of the comparison, all of them as "comparison": read-paths, uffd, write-paths, hashes,
 	                     delta, star, ready, side-by-side
 	  --subjects LIST    the devices, or servers, to compare (all); NAME@DIR takes r3map and
 	                     r3map.ko from DIR, to compare builds in one run
@@ -37,7 +37,7 @@ run_help()
 	  --ko FILE          this module instead of the one built from kmod/
 	  --mount-options S  more options for every 'r3map mount'
 	  --unbound          nbd-server: servers and clients are not bound to a CPU each
-	  --first            nbd-server, uffd, delta: they run before all else (SCHED_FIFO), on a busy machine
+	  --first            nbd-server, uffd, delta, delta-chunk: they run before all else (SCHED_FIFO), on a busy machine
 	  --real             real time instead of virtual time
 	  --save, --no-save  keep the tables in results/ (only for a run without filters)
 	Lists are separated by commas.
@@ -74,9 +74,9 @@ done
 	vm_usage "--reps and --runtime want whole numbers above 0"
 MANAGED=present,cold-first,cold-read,demand,readers,write-back,pull-workers,push-workers,chunk-size,pull-first
 MANAGED+=,slow-store,memory
-COMPARISON=read-paths,write-paths,hashes,delta,star,ready,side-by-side
+COMPARISON=read-paths,uffd,write-paths,hashes,delta,star,ready,side-by-side
 LAB=latency-throughput,attach,helper-cpu,migrate,dirty-list,read-paths,write-paths,ready,side-by-side,$MANAGED
-HOST=nbd-server,uffd,hashes,delta,star
+HOST=nbd-server,uffd,hashes,delta,delta-chunk,star
 
 # run_is_host QUESTION: is it asked of processes here, not in a machine?
 run_is_host()

@@ -14,7 +14,7 @@ report_version()
 report_peers()
 {
 	case $1 in
-	uffd) ;;
+	uffd | delta-chunk) ;;
 	# all of it is read: who is left in the midst of it ends badly
 	delta | star) rsync --version | sed -n 1p ;;
 	hashes) sha256sum --version | sed -n 1p ;;
@@ -71,6 +71,14 @@ report_tables()
 		"${rows[@]}" -v BASE=rsync -v METRICS=mb "$csv"
 		printf '\n... and how many more these are than the bytes of what has changed\n\n'
 		"${rows[@]}" -v BASE=none -v METRICS=over_pct "$csv"
+		;;
+	delta-chunk)
+		printf 'By the clock; ×: to 64K, the default\n\n'
+		"${rows[@]}" -v BASE=64K -v METRICS=s "$csv"
+		printf '\nProcessor time of both ends\n\n'
+		"${rows[@]}" -v BASE=64K -v METRICS=cpu_s "$csv"
+		printf '\nBytes that passed between them\n\n'
+		"${rows[@]}" -v BASE=64K -v METRICS=mb "$csv"
 		;;
 	star)
 		for metric in s cpu_s mb; do

@@ -60,7 +60,7 @@ too_large()
 	receive_start s out --device "src=$DEV"
 	! send s src other >sent 2>sent.err || return
 	pid_end "$receiver"
-	[ "$(grep -c src sent.err)" = 1 ] && grep -q "the device has $size bytes.*larger one" sent.err ||
+	{ [ "$(grep -c src sent.err)" = 1 ] && grep -q "the device has $size bytes.*larger one" sent.err; } ||
 		{ note "$(cat sent.err)"; return 1; }
 	grep -q other sent && cmp other out/other || return
 	dd if="$DEV" of=after bs=1M iflag=direct status=none

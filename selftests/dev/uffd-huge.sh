@@ -77,9 +77,9 @@ ktap_test "a huge page that cannot be read" unreadable
 
 too_few()
 {
-	pages 0 && ! uffd_why huge || return
-	grep -q '^there is no free huge page for --improve huge: set the sysctl vm.nr_hugepages$' "$TEST_DIR/why" &&
-		pages 2 && uffd_why huge || { note "$(cat "$TEST_DIR/why")"; return 1; }
+	pages 0 && ! uffd_why huge >/dev/null || return
+	grep -q '^there is no free huge page for --improve huge: set the sysctl vm.nr_hugepages$' "$TEST_DIR/why" || return
+	pages 2 && uffd_why huge || return
 	handler few "$file" --improve huge
 	! r3map uffd map --socket "$TEST_DIR/few" --run cat 2>"$TEST_DIR/err" >"$TEST_DIR/out" || return
 	grep -q '^r3map: cannot map 6291456 bytes of huge pages (sysctl vm.nr_hugepages): Cannot allocate memory$' \

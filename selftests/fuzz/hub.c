@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * r3map receive and r3map hub, as they are run, with senders that say anything at any time, and a hub's receivers that do
- * so as well. Whatever a sender says: no byte lies where it was not written to, nothing outside of the folder is
- * touched, a sender never has more credit than it began with, and what is committed is the root of what is in the file
- * then. What is at rest and is committed rightly is not said to differ. In the end nothing is left open, and an error
- * has a sentence.
+ * r3map receive and r3map hub, as they are run, with senders that say anything at any time, and a
+ * hub's receivers that do so as well. Whatever a sender says: no byte lies where it was not written
+ * to, nothing outside of the folder is touched, a sender never has more credit than it began with,
+ * each OPEN has an answer, and what is committed is the root of what is in the file then. What is
+ * at rest and is committed rightly is not said to differ. In the end nothing is left open, and an
+ * error has a sentence.
  *
  * Input: which of both, and its options; then a script of what is said, and what the pool does.
  */
@@ -35,20 +36,6 @@ static uint32_t connected;		/* once each, as bits */
 static const char *place_of(unsigned int name)
 {
 	return name == NAME_DISK && !hub ? path_of("disk", "") : path_of("dir", names[name]);
-}
-
-/* Where a word lies tells which it may be. */
-static UNTRACED void words_look(unsigned int name)
-{
-	char *bytes;
-	ssize_t got = file_read(place_of(name), &bytes);
-	uint64_t word;
-
-	for (ssize_t at = 0; at + (ssize_t)sizeof(word) <= got; at += sizeof(word)) {
-		memcpy(&word, bytes + at, sizeof(word));
-		CLAIM(!word || be64toh(word) >> 16 ==
-			       be64toh(word_of(name, (uint64_t)at / CHUNK, 0)) >> 16);
-	}
 }
 
 static void words_write(const char *path, unsigned int name, uint64_t size)
@@ -87,9 +74,12 @@ static void folder_look(void)
 
 	CLAIM(file_read(path_of("outside", "x"), &bytes) == sizeof(canary));
 	CLAIM(!memcmp(bytes, canary, sizeof(canary)));
-	for (unsigned int i = 0; i < FILES && !tainted; i++)
-		if (i != NAME_LINK)
-			words_look(i);
+	for (unsigned int i = 0; i < FILES && !tainted; i++) {
+		ssize_t got = file_read(place_of(i), &bytes);
+
+		if (i != NAME_LINK && got > 0)
+			words_look(bytes, (size_t)got, i, 0);
+	}
 	tree_remove(path_of("dir", ""));
 	tree_remove(path_of("outside", ""));
 	unlink(path_of("disk", ""));
@@ -100,15 +90,8 @@ static void folder_look(void)
 /* What a hub sends on are words of that place, too. */
 static void data_look(const struct said *said, const struct sync_message *m)
 {
-	uint64_t word;
-
-	if (m->type != SYNC_DATA || said->name >= FILES || tainted)
-		return;
-	for (uint32_t at = 0; at + sizeof(word) <= m->data.length; at += sizeof(word)) {
-		memcpy(&word, m->data.bytes + at, sizeof(word));
-		CLAIM(!word || be64toh(word) >> 16 ==
-			       be64toh(word_of(said->name, (m->data.offset + at) / CHUNK, 0)) >> 16);
-	}
+	if (m->type == SYNC_DATA && said->name < FILES && !tainted)
+		words_look(m->data.bytes, m->data.length, said->name, m->data.offset);
 }
 
 static void commit_look(const struct conn *conn, const struct said *said)
@@ -164,6 +147,7 @@ static void receiver_look(struct conn *conn)
 {
 	const struct sync_message *m = &conn->m;
 	struct said *said = m->stream ? said_find(conn, m->stream) : NULL;
+	uint32_t bytes;
 
 	if (m->type == SYNC_ROUND || m->type == SYNC_END) {
 		CLAIM(!m->stream);
@@ -183,8 +167,8 @@ static void receiver_look(struct conn *conn)
 		said->failed = true;
 		return;
 	case SYNC_HASH_LIST:
-		CLAIM(said->opened);
-		CLAIM(m->hashes.bytes % (m->hashes.list == SYNC_STRONG ? SYNC_ROOT : sync_hash_bytes(conn->hash)) == 0);
+		bytes = m->hashes.list == SYNC_STRONG ? SYNC_ROOT : sync_hash_bytes(conn->hash);
+		CLAIM(said->opened && m->hashes.bytes % bytes == 0);
 		return;
 	case SYNC_CREDIT:
 		said->credit += m->credit;
@@ -251,8 +235,7 @@ static void data_say(struct conn *conn, struct said *said, uint8_t at, uint8_t h
 	if (how == 0xff)
 		m.data.length = chunk / 2;
 	for (uint32_t from = 0; from < m.data.length; from += CHUNK)
-		words_fill(bytes + from, m.data.length - from < CHUNK ? m.data.length - from : CHUNK, said->name,
-			   (m.data.offset + from) / CHUNK, how);
+		words_fill(bytes + from, CHUNK, said->name, (m.data.offset + from) / CHUNK, how);
 	m.data.bytes = bytes;
 	said->credit -= sync_cost(&m);
 	message_say(conn, &m);
@@ -474,15 +457,22 @@ static bool script_step(void)
 }
 
 /* Who has had no answer by now gets none. */
+static void answers_look(const struct conn *conn)
+{
+	if (conn->fd < 0 || conn->over || conn->garbled || !conn->greeting)
+		return;
+	for (unsigned int i = 0; i < conn->count; i++) {
+		const struct said *said = &conn->said[i];
+
+		CLAIM(said->opened || said->failed || said->closed);
+		CLAIM(!said->committing || !said->sure || said->failed || said->closed);
+	}
+}
+
 static void script_end(void)
 {
 	for (unsigned int i = 0; i < SENDERS; i++)
-		for (unsigned int k = 0; k < conns[i].count && conns[i].fd >= 0 && !conns[i].over; k++) {
-			struct said *said = &conns[i].said[k];
-
-			CLAIM(!said->committing || !said->sure || said->failed || said->closed || conns[i].garbled);
-			CLAIM(said->opened || said->failed || said->closed || conns[i].garbled || !conns[i].greeting);
-		}
+		answers_look(&conns[i]);
 	if (!signalled)
 		raise(SIGTERM);
 	signalled = true;
@@ -505,13 +495,13 @@ static int end_under_test(struct error *error)
 	if (hub)
 		return hub_run(&(struct hub_options) {
 			.listen = at, .offer = to, .hash = (int)hub_hash, .chunk = CHUNK,
-			.keep = keep, .durable = durable, .json = keep, .connections = 4, .memory = MEMORY,
-			.window = (uint64_t)window, .limits = limits,
+			.keep = keep, .durable = durable, .json = keep, .connections = 4,
+			.memory = MEMORY, .window = (uint64_t)window, .limits = limits,
 		}, folder, error);
 	return receive_run(&(struct receive_options) {
 		.listen = at, .devices = devices, .once = once, .keep = keep,
-		.durable = durable, .json = keep, .connections = 4, .memory = MEMORY, .window = (uint64_t)window,
-		.limits = limits,
+		.durable = durable, .json = keep, .connections = 4, .memory = MEMORY,
+		.window = (uint64_t)window, .limits = limits,
 	}, folder, error);
 }
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * r3map send, as it is run, and a receiver that says anything at any time, while its files are written to: it never says
- * more than it has credit for, nor what its files have not; memory is bounded by the pool's jobs; it says that all is there only
- * if the receiver has committed the roots of all of it, and else what is wrong, in a sentence.
+ * r3map send, as it is run, and a receiver that says anything at any time, while its files are
+ * written to: it never says more than it has credit for, nor what its files have not; memory is
+ * bounded by the pool's jobs; it says that all is there only if the receiver has committed the
+ * roots of all of it, and else what is wrong, in a sentence.
  *
- * Input: what its files are, and its options; then a script of what is said, what the pool does, and what is written.
+ * Input: what its files are, and its options; then a script of what is said, what the pool does,
+ * and what is written.
  */
 #define _GNU_SOURCE
 #include "fuzz.h"
@@ -42,14 +44,8 @@ static void source_write(unsigned int name, uint64_t size, uint64_t at, unsigned
 /* Whatever it reads, it reads of that place of that file. */
 static void data_look(const struct said *said, const struct sync_message *m)
 {
-	uint64_t word;
-
-	if (m->type != SYNC_DATA || said->name >= FILES)
-		return;
-	for (uint32_t at = 0; at + sizeof(word) <= m->data.length; at += sizeof(word)) {
-		memcpy(&word, m->data.bytes + at, sizeof(word));
-		CLAIM(!word || be64toh(word) >> 16 == be64toh(word_of(said->name, (m->data.offset + at) / CHUNK, 0)) >> 16);
-	}
+	if (m->type == SYNC_DATA && said->name < FILES)
+		words_look(m->data.bytes, m->data.length, said->name, m->data.offset);
 }
 
 static void commit_look(const struct conn *conn, const struct said *said)

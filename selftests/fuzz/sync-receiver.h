@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A receiver that a script plays, for whatever sends to it: r3map send, or a hub. What it is sent is looked at: no sender
- * says more than it has credit for, before it may, or of what it has not opened.
+ * A receiver that a script plays, for whatever sends to it: r3map send, or a hub. What it is sent
+ * is looked at: no sender says more than it has credit for, before it may, or of what it has not
+ * opened.
  *
  * Included behind sync.h by exactly one file of a program.
  */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Whole ends of delta synchronisation, r3map send, receive and hub as they are run, in this one thread: the target plays
- * their pool, so that a script says when a job is done and in which order, and is called in their loop, where
- * it plays whoever is at the other end of their sockets.
+ * Whole ends of delta synchronisation, r3map send, receive and hub as they are run, in this one
+ * thread: the target plays their pool, so that a script says when a job is done and in which
+ * order, and is called in their loop, where it plays whoever is at the other end of their sockets.
  *
- * Each step of a script is followed by as many rounds of the loop as it takes until nothing comes any more. So what
- * is said by an end is looked at before anything else happens.
+ * Each step of a script is followed by as many rounds of the loop as it takes until nothing comes
+ * any more. So what is said by an end is looked at before anything else happens.
  *
  * Included by exactly one file of a program, so everything is static but the pool.
  */
@@ -139,8 +139,8 @@ static void base_make(void)
 }
 
 /*
- * Eight bytes that tell where they belong: the region, the chunk, and which writing it was. So whatever lies where it was not
- * written to is seen.
+ * Eight bytes that tell where they belong: the region, the chunk, and which writing it was. So
+ * whatever lies where it was not written to is seen.
  */
 static uint64_t word_of(unsigned int name, uint64_t chunk, unsigned int version)
 {
@@ -154,6 +154,19 @@ static UNTRACED UNUSED void words_fill(char *bytes, uint32_t length, unsigned in
 
 	for (uint32_t at = 0; at < length; at += sizeof(word))
 		memcpy(bytes + at, &word, length - at < sizeof(word) ? length - at : sizeof(word));
+}
+
+/* These lie at @offset of region @name: each word of them is one of there, or zero. */
+static UNTRACED UNUSED void words_look(const char *bytes, size_t length, unsigned int name,
+				       uint64_t offset)
+{
+	uint64_t word;
+
+	for (size_t at = 0; at + sizeof(word) <= length; at += sizeof(word)) {
+		memcpy(&word, bytes + at, sizeof(word));
+		CLAIM(!word || be64toh(word) >> 16 ==
+			       be64toh(word_of(name, (offset + at) / CHUNK, 0)) >> 16);
+	}
 }
 
 /* All of a file, in memory that is the next call's, too. Negative: it is not there, or too large. */
@@ -210,7 +223,7 @@ struct conn {
 	int fd;				/* -1: it is closed */
 	bool sender;			/* the part that we play */
 	bool deaf;			/* we take nothing */
-	bool garbled;			/* it was told what follows no form: what it makes of that is not foreseen */
+	bool garbled;			/* it was told what follows no form: who knows what that was */
 	bool greeted, greeting;		/* its HELLO came; ours was said */
 	bool over;			/* it has closed, or said that it will: ERROR */
 	struct sync_hello ours, theirs;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * forbidden COMMAND [ARG]...: runs it where userfaultfd(2) is not permitted, by a seccomp filter as containers have
- * them. The sysctl alone does not forbid all of it on the kernels that r3map is for: faults of user mode are
- * always allowed.
+ * forbidden COMMAND [ARG]...: runs it where userfaultfd(2) is not permitted, by a seccomp filter
+ * as containers have them. The sysctl alone does not forbid all of it on the kernels that r3map is
+ * for: faults of user mode are always allowed.
  */
 #include <errno.h>
 #include <linux/filter.h>

@@ -523,7 +523,7 @@ static void op_leave(struct receiving_stream *stream)
 	op_free(op);
 }
 
-/* RESIZE, which is the first that is to be done. What is new is zeroes: a device has to be told so, by the pool. */
+/* RESIZE, the first that is to be done. What is new are zeroes: a device is told so, by the pool. */
 static void stream_resize(struct receiving_stream *stream)
 {
 	struct receiving_op *op = stream->first;
