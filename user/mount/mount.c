@@ -15,192 +15,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #define LOG_PREFIX "mount: "
-#include "backend/backend.h"
-#include "lib/error.h"
-#include "lib/json.h"
 #include "lib/log.h"
-#include "lib/loop.h"
 #include "lib/notify.h"
-#include "lib/progress.h"
 #include "lib/run.h"
 #include "lib/signals.h"
-#include "migrate/cue.h"
-#include "migrate/leech.h"
-#include "migrate/seed.h"
-#include "migrate/source.h"
-#include "mount/door.h"
-#include "mount/holders.h"
-#include "mount/hooks.h"
-#include "mount/managed.h"
-#include "mount/mapfile.h"
-#include "mount/mount.h"
-#include "mount/node.h"
+#include "mount/mount_state.h"
 #include "mount/parameters.h"
 #include "mount/ready.h"
 #include "mount/reclaim.h"
-#include "mount/report.h"
-#include "mount/tell.h"
-#include "mount/track.h"
-#include "mount/trouble.h"
 #include "mount/via.h"
-#include "mount/worker.h"
-#include "nl/control.h"
-#include "nl/device.h"
-#include "nl/events.h"
-#include "nl/sync.h"
 
 #define MS			1000000ULL	/* ns */
 #define FIRST_LOOK		5		/* ms between looks at what was pulled */
 #define LOOK			(1000 * MS)	/* ns between lines of --progress */
-#define RETRY_FIRST		(20 * MS)	/* ns: a prober of udev is gone by then */
-#define RETRY_QUIET		(2000 * MS)	/* ns for which "busy" is not worth telling */
-#define RETRY_SLOW		(1000 * MS)
-
-struct mount {
-	const struct mount_options *options;
-	struct backend *backend;
-	struct control *control;
-	struct events *events;
-	struct device device;		/* as the module told it */
-	uint64_t before;		/* its generation with the helper before, or 0 */
-	char path[NODE_PATH];		/* /dev/r3mapN */
-	struct worker *workers;
-	uint32_t workers_used;
-	struct managed managed;		/* if device.chunk is not 0 */
-	struct mapfile mapfile;		/* of a new device with --store */
-	struct door *door;		/* of a managed device; NULL: it could not be opened */
-	struct trackers trackers;	/* who came to it to be told what is written */
-	struct hooks *hooks;
-	struct reach reach;
-	struct report report;		/* of it, and of pull and push */
-	struct seed *seed;
-	struct backend *here;		/* what leechers read of a managed device; NULL: what it is made of */
-	struct leech *leech;
-
-	struct loop *loop;
-	struct loop_source signals, news, child;
-	struct cue cue;			/* of a leecher */
-	struct loop_timer retry;
-	struct loop_timer repair;	/* of what lost events would have told */
-	struct loop_timer look;		/* for --progress */
-	struct progress progress;
-	pid_t child_pid;		/* 0: there is none, or it has ended */
-	int status;			/* exit status of the program */
-
-	bool started;			/* DEVICE_START succeeded */
-	bool unmounting;		/* a DEL is wanted */
-	bool deleting;			/* and was accepted */
-	bool forced;			/* by force */
-	bool removed;			/* the device is gone */
-	bool told_busy;
-	bool gone;			/* the region is on another host */
-	uint64_t syncing;		/* number of the DEVICE_SYNC that is waited for, or 0 */
-	uint64_t unmount_since;		/* ns */
-	uint64_t signal_last;		/* ns */
-	struct error error;		/* why the helper must end; code 0: nothing wrong */
-};
-
-/* --- unmounting --- */
-
-static void mount_retry_in(struct mount *m, uint64_t ns)
-{
-	if (loop_timer_set(m->loop, &m->retry, loop_now() + ns))
-		log_warn("out of memory for a timer: send the signal again to unmount");
-}
-
-/* What was written goes to the backend before the device goes; mount_synced() goes on. */
-static void mount_sync(struct mount *m)
-{
-	struct error error = { 0 };
-
-	if (!device_sync_begin(m->control, &m->device, &m->syncing, &error))
-		return;
-	m->syncing = 0;
-	log_error("cannot unmount %s: %s", m->path, error.text);
-	mount_retry_in(m, RETRY_SLOW);
-}
-
-static void mount_delete(struct mount *m, bool force)
-{
-	struct device in = {
-		.present = DEVICE_HAS(INDEX) | DEVICE_HAS(GENERATION) |
-			   (force ? DEVICE_HAS(FORCE) : 0),
-		.index = m->device.index,
-		.generation = m->device.generation,
-		.force = force,
-	};
-	struct error error = { 0 };
-	char holders[400];
-	int err;
-
-	if (m->removed || m->forced || (m->deleting && !force) || (m->syncing && !force))
-		return;
-	if (m->leech && !force && leech_is_between(m->leech)) {
-		log_error("cannot unmount %s: not all of its region is here, and its seeder has given it up; it is kept, signal again when all is local, or twice to give it up",
-			  m->path);
-		m->unmounting = false;
-		return;
-	}
-	if (m->seed && !force && seed_is_needed(m->seed)) {
-		log_error("cannot unmount %s: its leecher does not have all of the region yet; it is kept, signal again later, or twice to give it up",
-			  m->path);
-		m->unmounting = false;
-		return;
-	}
-	err = device_request(m->control, R3MAP_CMD_DEVICE_DEL, &in, NULL, &error);
-	if (!err || err == -EALREADY) {	/* or somebody else's unmount is under way */
-		m->deleting = true;
-		m->forced = force;
-		return;
-	}
-	if (err == -ENODEV || err == -ENOENT || err == -ESTALE) {	/* somebody was faster */
-		m->removed = true;
-		return;
-	}
-	if (err == -EAGAIN)
-		return mount_sync(m);
-	if (err != -EBUSY) {
-		log_error("cannot unmount %s: %s", m->path, error.text);
-		/* Short of memory; or nobody is left who would ask again. */
-		if (err == -ENOMEM || (m->options->run && !m->child_pid))
-			return mount_retry_in(m, RETRY_SLOW);
-		m->unmounting = false;
-		return;
-	}
-	if (loop_now() - m->unmount_since < RETRY_QUIET)
-		return mount_retry_in(m, RETRY_FIRST);
-	if (!m->told_busy) {
-		holders_describe(m->device.index, holders, sizeof(holders));
-		log_warn("cannot unmount %s, it is in use (%s): it is still served; release it%s, or signal twice to remove it by force",
-			 m->path, holders, m->options->run ? "" : " and signal again");
-		m->told_busy = true;
-	}
-	/* The command of --run has ended, or the region has gone: nobody is left who would ask again. */
-	if (m->gone || (m->options->run && !m->child_pid))
-		return mount_retry_in(m, RETRY_SLOW);
-	m->unmounting = false;
-}
-
-static void mount_unmount(struct mount *m)
-{
-	m->unmounting = true;
-	m->told_busy = false;
-	m->unmount_since = loop_now();
-	notify_systemd("STOPPING=1");
-	mount_delete(m, false);
-}
-
-static void mount_retry(struct loop_timer *timer)
-{
-	struct mount *m = (struct mount *)((char *)timer - offsetof(struct mount, retry));
-
-	if (m->unmounting)
-		mount_delete(m, false);
-}
+#define REPAIR_AGAIN		(1000 * MS)
 
 /* --- how far the pull is --- */
 
@@ -227,155 +58,6 @@ static void mount_look(struct loop_timer *timer)
 
 	if (mount_progress(m))
 		loop_timer_set(m->loop, timer, loop_now() + LOOK);
-}
-
-/* --- what is asked at the door --- */
-
-static char *mount_facts(const struct mount *m)
-{
-	cJSON *object = cJSON_CreateObject(), *latency;
-	char *text = NULL;
-
-	bool fine = object && (!m->device.chunk || tell_pull(object, &m->managed)) &&
-		    (!m->device.chunk || tell_trouble(object, &m->managed, &m->reach)) &&
-		    (!m->leech || leech_tell(object, m->leech)) &&
-		    (!m->seed || seed_tell(object, m->seed));
-
-	if (fine && !m->device.chunk) {
-		text = cJSON_PrintUnformatted(object);
-	} else if (fine) {
-		latency = cJSON_AddObjectToObject(object, "latency");
-		if (latency && tell_latency(latency, &m->managed))
-			text = cJSON_PrintUnformatted(object);
-	}
-	cJSON_Delete(object);
-	return text;
-}
-
-/* Somebody wants to be told what is written. */
-static void mount_track(struct mount *m)
-{
-	const char *why = NULL;
-	int fd;
-
-	if (m->leech && !leech_has_region(m->leech))
-		why = "its region is elsewhere still, and changes there";
-	else if (m->options->seed && m->options->seed->throttle)
-		why = "its seeder has --throttle, which ends when nobody is told any more what is written";
-	if (why) {
-		door_answer(m->door, DOOR_TRACK, -EBUSY, why);
-		return;
-	}
-	fd = door_take(m->door, DOOR_TRACK);
-	if (fd >= 0)
-		tracker_new(&m->trackers, fd);
-}
-
-/* The module knows the rest, and does it. */
-static void mount_asked(void *data, enum door_word word, const char *argument)
-{
-	struct mount *m = data;
-	struct error error = { 0 };
-	char *text;
-	int err;
-
-	switch (word) {
-	case DOOR_SHOW:
-		text = mount_facts(m);
-		door_answer(m->door, word, text ? 0 : -ENOMEM, text ? text : "out of memory");
-		cJSON_free(text);
-		break;
-	case DOOR_PULL:
-	case DOOR_RATE:
-		err = tell_change(&m->managed, word, argument, &error);
-		door_answer(m->door, word, err, error.text);
-		break;
-	case DOOR_FINALIZE:
-	case DOOR_PREPARE:
-		if (!m->leech)
-			err = error_set(&error, -EOPNOTSUPP, "only a leecher is finalized: 'r3map leech'");
-		else if (word == DOOR_FINALIZE)
-			err = leech_finalize(m->leech, &error);
-		else
-			err = leech_prepare(m->leech, &error);
-		if (err)	/* otherwise mount_finalized() or mount_prepared() answers */
-			door_refuse(m->door, err, error.text);
-		break;
-	case DOOR_LEFT:
-		if (m->leech)
-			leech_left(m->leech);
-		break;
-	case DOOR_TRACK:
-		mount_track(m);
-		break;
-	case DOOR_UNDO:
-		if (m->leech && !leech_has_region(m->leech)) {
-			err = leech_undo(m->leech, &error);
-			if (err)	/* likewise */
-				door_refuse(m->door, err, error.text);
-			break;
-		}
-		err = m->seed ? seed_undo(m->seed, &error) :
-				error_set(&error, -EOPNOTSUPP, "only a seeder can take its region back");
-		door_answer(m->door, word, err, error.text);
-		break;
-	default:
-		door_answer(m->door, word, -EOPNOTSUPP, "that is for the module to do");
-	}
-}
-
-/* A finalize has ended. */
-static void mount_finalized(void *data, const struct error *error)
-{
-	struct mount *m = data;
-	char text[200];
-
-	if (error->code) {
-		door_answer(m->door, DOOR_FINALIZE, error->code, error->text);
-		door_answer(m->door, DOOR_PREPARE, error->code, error->text);
-		door_answer(m->door, DOOR_UNDO, 0, "");
-		return;
-	}
-	leech_summary(m->leech, text, sizeof(text));
-	door_answer(m->door, DOOR_FINALIZE, 0, text);
-}
-
-/* It waits for the others of its group. */
-static void mount_prepared(void *data)
-{
-	struct mount *m = data;
-
-	door_answer(m->door, DOOR_PREPARE, 0, "");
-}
-
-/* All of the region is here: it can go on from here. */
-static void mount_whole(void *data)
-{
-	struct mount *m = data;
-	struct error error = { 0 };
-
-	if (m->seed && seed_begin(m->seed, &error))
-		log_error("%s cannot be moved on: %s", m->path, error.text);
-}
-
-/* The region is at a leecher as a whole. */
-static void mount_gone(void *data)
-{
-	struct mount *m = data;
-
-	m->gone = true;
-	mount_unmount(m);
-}
-
-/* Without it the device works as well. */
-static void mount_door(struct mount *m)
-{
-	struct error error = { 0 };
-
-	m->trackers = (struct trackers) { m->loop, m->control, &m->device, NULL };
-	if ((m->device.chunk || m->options->seed) &&
-	    door_open(m->loop, strrchr(m->path, '/') + 1, mount_asked, m, &m->door, &error))
-		log_warn("%s", error.text);
 }
 
 /* --- what wakes the main thread --- */
@@ -415,20 +97,6 @@ static void mount_child(struct loop_source *source, uint32_t events)
 		mount_unmount(m);
 }
 
-static void mount_synced(struct mount *m, uint32_t code)
-{
-	m->syncing = 0;
-	if (!code)
-		return mount_delete(m, false);
-	if (code == -HOOK_REFUSED)
-		log_error("cannot unmount %s: a hook, before-sync, refuses it; it is tried again, signal twice to give up what was not written back",
-			  m->path);
-	else
-		log_error("cannot unmount %s: writing back to %s fails: %s; it is kept and tried again, signal twice to give it up",
-			  m->path, m->backend->name, strerror((int)code));
-	mount_retry_in(m, RETRY_SLOW);
-}
-
 static void mount_event(const struct device *event, void *data)
 {
 	struct mount *m = data;
@@ -453,7 +121,7 @@ static void mount_repair(struct mount *m)
 	if (err == -ENODEV || (!err && now.generation != m->device.generation))
 		m->removed = true;
 	else if (err)	/* short of memory, as when they were lost */
-		loop_timer_set(m->loop, &m->repair, loop_now() + RETRY_SLOW);
+		loop_timer_set(m->loop, &m->repair, loop_now() + REPAIR_AGAIN);
 	else if (m->syncing)	/* its end may have been among them */
 		mount_sync(m);
 }
@@ -658,20 +326,6 @@ static int mount_workers(struct mount *m, struct error *error)
 	return err;
 }
 
-/* As DOOR_FINALIZE, but that nobody waits for an answer: the log has it. */
-static void mount_cue(void *data)
-{
-	struct error error = { 0 };
-	struct mount *m = data;
-
-	if (!m->leech)
-		error_set(&error, -EAGAIN, "it has not begun yet");
-	else
-		leech_finalize(m->leech, &error);
-	if (error.code)
-		log_error("cannot finalize %s: %s", m->path, error.text);
-}
-
 static int mount_sources(struct mount *m, struct error *error)
 {
 	int err;
@@ -798,35 +452,6 @@ static int mount_up(struct mount *m, const char *backend, struct error *error)
 		err = reclaim_lock(error);
 	if (!err && m->options->lock && m->device.chunk)
 		store_unlock(&m->managed.store);
-	return err;
-}
-
-/* What a seeder or a leecher has besides. *@uris: of a seeder, to be printed and freed; or NULL. */
-static int mount_migrate(struct mount *m, const char *backend, char **uris, struct error *error)
-{
-	const struct leech_events events = { mount_finalized, mount_prepared, mount_whole, m };
-	const struct mount_options *o = m->options;
-	int err = 0;
-
-	if (!o->leech && !o->seed)
-		return 0;
-	/* A leecher that seeds on has all of it in its store by then. */
-	if (o->seed && m->device.chunk)
-		err = o->leech ? store_backend(&m->managed.store, m->path, &m->here, error) :
-				 source_backend(&m->managed, m->path, &m->here, error);
-	if (!err && o->seed)
-		err = seed_open(m->loop, o->seed, m->here ? m->here : m->backend, &m->device, m->before,
-				m->path, mount_gone, m, &m->seed, error);
-	if (!err && o->leech)
-		err = leech_open(m->loop, o->leech, backend, &m->managed, m->before, m->path, m->seed,
-				 &events, &m->leech, error);
-	else if (!err)
-		err = seed_begin(m->seed, error);
-	if (!err && m->seed) {
-		*uris = seed_uris(m->seed);
-		if (!*uris)
-			err = error_set(error, -ENOMEM, "out of memory");
-	}
 	return err;
 }
 
