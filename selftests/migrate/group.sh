@@ -121,6 +121,11 @@ if [ "${TEST_SLOW:-1}" = 1 ]; then
 	group=$!
 	at_rest $((rests + 1))
 	process_stop $group
+	# nobody else completes the one alone
+	of_await /dev/r3map2 .migration.phase prepared
+	expect_fail r3map finalize /dev/r3map2
+	grep -q 'it is one of a group that is being finalized' "$TEST_DIR/stderr" ||
+		{ cat "$TEST_DIR/stderr"; fail "no reason is told"; }
 	in_time
 	wait_until 150 "the first is not at rest any more" of_is /dev/r3map0 .hold none
 	wait_until 150 "the second is not at rest any more" of_is /dev/r3map1 .hold none

@@ -208,7 +208,7 @@ int group_finalize(struct group *group, uint32_t deadline, uint32_t timeout, str
 		group_undo(group, timeout);
 		return error->code;
 	}
-	refused = group_do(group, DOOR_FINALIZE, timeout);
+	refused = group_do(group, group->count > 1 ? DOOR_PROCEED : DOOR_FINALIZE, timeout);
 	if (!refused)
 		return 0;
 	*error = refused->error;

@@ -70,15 +70,16 @@ int leech_open(struct loop *loop, const struct leech_options *options, const cha
 	       const struct seed *onward, const struct leech_events *events, struct leech **leech,
 	       struct error *error);
 /*
- * To be finalized now, or, if it is prepared, to the end. 0, or a negative errno with a sentence: it cannot
- * be any more.
+ * To be finalized now. 0, or a negative errno with a sentence: it cannot be any more, or, -EBUSY, a group decides that.
  */
 int leech_finalize(struct leech *leech, struct error *error);
 /*
- * As a part of a group: to be finalized up to where it can still be undone, and then to wait for leech_finalize() or
+ * As a part of a group: to be finalized up to where it can still be undone, and then to wait for leech_proceed() or
  * leech_undo(), for a while. As leech_finalize().
  */
 int leech_prepare(struct leech *leech, struct error *error);
+/* All of its group are prepared: to the end. As leech_finalize(); -EBUSY: it is not prepared. */
+int leech_proceed(struct leech *leech, struct error *error);
 /*
  * What leech_prepare() has begun is given up; told as a finalize that has failed. -EALREADY: there is
  * nothing to give up.

@@ -35,10 +35,8 @@ int leech_finalize(struct leech *l, struct error *error)
 
 	pthread_mutex_lock(&l->lock);
 	err = order_is_late(l->phase, error);
-	if (!err && l->grouped && (l->phase != LEECH_PREPARED || leech_is_undone(l)))
+	if (!err && l->grouped)
 		err = error_set(error, -EBUSY, "it is one of a group that is being finalized");
-	else if (!err && l->grouped)
-		l->verdict = VERDICT_GO;
 	else if (!err)
 		order_finalize(l);
 	pthread_mutex_unlock(&l->lock);
@@ -57,6 +55,20 @@ int leech_prepare(struct leech *l, struct error *error)
 		l->grouped = true;
 		order_finalize(l);
 	}
+	pthread_mutex_unlock(&l->lock);
+	return err;
+}
+
+int leech_proceed(struct leech *l, struct error *error)
+{
+	int err;
+
+	pthread_mutex_lock(&l->lock);
+	err = order_is_late(l->phase, error);
+	if (!err && (!l->grouped || l->phase != LEECH_PREPARED || leech_is_undone(l)))
+		err = error_set(error, -EBUSY, "it is not prepared, or not any more");
+	else if (!err)
+		l->verdict = VERDICT_GO;
 	pthread_mutex_unlock(&l->lock);
 	return err;
 }

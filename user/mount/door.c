@@ -26,7 +26,8 @@
 static const char *const words[DOOR_WORDS] = {
 	[DOOR_SHOW] = "show", [DOOR_SYNC] = "sync", [DOOR_UMOUNT] = "umount", [DOOR_FORCE] = "force",
 	[DOOR_PULL] = "pull", [DOOR_RATE] = "rate", [DOOR_FINALIZE] = "finalize",
-	[DOOR_PREPARE] = "prepare", [DOOR_UNDO] = "undo", [DOOR_TRACK] = "track",
+	[DOOR_PREPARE] = "prepare", [DOOR_PROCEED] = "proceed", [DOOR_UNDO] = "undo",
+	[DOOR_TRACK] = "track",
 };
 
 struct caller {

@@ -26,7 +26,8 @@ enum door_word {
 	DOOR_PULL,		/* "pause" or "run" */
 	DOOR_RATE,		/* bytes a second, 0: no limit */
 	DOOR_FINALIZE,		/* of a leecher: the region is to be here now */
-	DOOR_PREPARE,		/* the same up to where it can be undone; FINALIZE or UNDO follows */
+	DOOR_PREPARE,		/* the same up to where it can be undone; PROCEED or UNDO follows */
+	DOOR_PROCEED,		/* of a PREPARE: to the end, the others of its group are as far */
 	DOOR_TRACK,		/* what is written, again and again, see track.h: the connection stays */
 	DOOR_UNDO,		/* of a seeder: the leecher that has finalized is lost; of a PREPARE */
 	DOOR_WORDS,

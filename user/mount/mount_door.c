@@ -72,12 +72,15 @@ static void mount_asked(void *data, enum door_word word, const char *argument)
 		break;
 	case DOOR_FINALIZE:
 	case DOOR_PREPARE:
+	case DOOR_PROCEED:
 		if (!m->leech)
 			err = error_set(&error, -EOPNOTSUPP, "only a leecher is finalized: 'r3map leech'");
 		else if (word == DOOR_FINALIZE)
 			err = leech_finalize(m->leech, &error);
-		else
+		else if (word == DOOR_PREPARE)
 			err = leech_prepare(m->leech, &error);
+		else
+			err = leech_proceed(m->leech, &error);
 		if (err)	/* otherwise mount_finalized() or mount_prepared() answers */
 			door_refuse(m->door, err, error.text);
 		break;

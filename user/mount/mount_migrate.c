@@ -18,11 +18,13 @@ static void mount_finalized(void *data, const struct error *error)
 	if (error->code) {
 		door_answer(m->door, DOOR_FINALIZE, error->code, error->text);
 		door_answer(m->door, DOOR_PREPARE, error->code, error->text);
+		door_answer(m->door, DOOR_PROCEED, error->code, error->text);
 		door_answer(m->door, DOOR_UNDO, 0, "");
 		return;
 	}
 	leech_summary(m->leech, text, sizeof(text));
 	door_answer(m->door, DOOR_FINALIZE, 0, text);
+	door_answer(m->door, DOOR_PROCEED, 0, text);
 }
 
 /* It waits for the others of its group. */
