@@ -78,9 +78,9 @@ static inline ssize_t stream_writev(struct stream *s, const struct iovec *iov, i
 }
 
 /*
- * The same of @length bytes of @file from *@offset on, which is moved on. The pages of a memfd leave as they are: what
- * changes before the peer has read it may arrive as either. Returns 0 at the end of the file, -EOPNOTSUPP if the stream
- * is encrypted. SIGPIPE is to be ignored by the process.
+ * The same of @length bytes of @file from *@offset on, which is moved on. The pages of a memfd leave as they
+ * are: what changes before the peer has read it may arrive as either. Returns 0 at the end of the file,
+ * -EOPNOTSUPP if the stream is encrypted. SIGPIPE is to be ignored by the process.
  */
 static inline ssize_t stream_send_file(struct stream *s, int file, off_t *offset, size_t length)
 {
