@@ -5,7 +5,8 @@
 # was written? By what both ends tell: "list", the seeder's, from the last write on its way until it answers;
 # "receive", until the leecher has the list, which is all of sending it here, with one processor for both ends; "apply",
 # dropping what it says and letting bios go. Scattered, in pieces of two grains; and in 41 pieces of 16 MiB.
-# "told" is the first two together: taking and sending.
+# "told" is the first two together: taking and sending. "receive" begins when FINALIZED has come to the leecher, and the
+# seeder may have sent some of the list by then.
 # What is written is discarded, so that it takes no memory: for the list that is the same. It is done while the application
 # would be stopped, by --suspend, so that no round takes it away. There is a deadline, of a clock that jumps to it when
 # nothing is to be done but to wait for the host's disk: so the programs are in memory, and somebody always has to do.

@@ -72,6 +72,11 @@ plot_panels()
 		plot_panel bars "Processor time of the whole machine" "job" "s" cpu_s "" " machine"
 		plot_panel bars "Bytes on the network" "job" "MB" mb "" " network"
 		;;
+	migrate)
+		plot_panel log "A writer of 1 MB/s" "round trip, ms" "stop, ms" ms rtt " at 1 MB/s"
+		plot_panel log "A writer of 10 MB/s" "round trip, ms" "stop, ms" ms rtt " at 10 MB/s"
+		plot_panel log "A writer of 50 MB/s" "round trip, ms" "stop, ms" ms rtt " at 50 MB/s"
+		;;
 	*) return 1 ;;
 	esac
 }

@@ -62,6 +62,15 @@ report_tables()
 	read-paths) "${table[@]}" -v BASES=uffd-plain,kernel-nbd "$csv" ;;
 	hashes) "${table[@]}" -v BASES=memcpy "$csv" ;;
 	ready) "${table[@]}" -v BASES=kernel-nbd-uevent "$csv" ;;
+	migrate)
+		printf 'The stop, ms: the median, and the worst\n\n'
+		awk -F , '$4 == "ms" && $3 ~ /MB\/s$/' "$csv" | "${rows[@]}" -v OURS=migration -v METRICS=ms -v WORST=1
+		printf '\nWhat its writer really wrote\n\n'
+		"${rows[@]}" -v BASE=none -v METRICS=mbps "$csv"
+		printf '\nWhat the migration itself tells of the stop, and of freezing before it; what it cost besides\n\n'
+		awk -F , '!($4 == "ms" && $3 ~ /MB\/s$/) && $4 != "mbps"' "$csv" |
+			"${rows[@]}" -v OURS=migration -v METRICS=ms,x,kiops
+		;;
 	delta)
 		printf 'By the clock; ×: to rsync\n\n'
 		"${rows[@]}" -v BASE=rsync -v METRICS=s "$csv"

@@ -4,7 +4,8 @@
 # cases and few subjects: a row is a case, its cells are the median of the
 # subject, ± half of the spread, and how many times the best peer's that is. Only
 # metrics in METRICS (comma separated). Needs stats.awk. Peers are the
-# subjects that do not begin with OURS; with BASE only that one.
+# subjects that do not begin with OURS; with BASE only that one. With WORST the
+# worst is told, not the spread.
 BEGIN { FS = "," }
 /^#/ || NF < 6 { next }
 $3 == "skipped" { next }
@@ -18,7 +19,7 @@ index("," METRICS ",", "," $4 ",") == 0 { next }
 # is less of it better?
 function less(m)
 {
-	return m == "cpu_us" || m == "kib" || m == "threads" || m == "s" || m == "cpu_s" || m == "mb" || m == "over_pct"
+	return m == "cpu_us" || m == "kib" || m == "threads" || m == "s" || m == "cpu_s" || m == "mb" || m == "over_pct" || m == "ms"
 }
 
 END {
@@ -39,7 +40,8 @@ END {
 			if (!((subject[s], name) in values)) { line = line " |"; continue }
 			stats(subject[s], name)
 			line = line " " digits(med)
-			if (high > low) line = line sprintf(" ±%.0f%%", med ? (high - low) / med * 50 : 0)
+			if (WORST) line = line ", " digits(less(metric[name]) ? high : low)
+			else if (high > low) line = line sprintf(" ±%.0f%%", med ? (high - low) / med * 50 : 0)
 			if (index(subject[s], OURS) == 1 && best > 0)
 				line = line sprintf(", **%.2f×**", med / best)
 			line = line " |"

@@ -113,7 +113,7 @@ static void what_is_beyond_is_refused(void **state)
 	dirty_free(&dirty);
 }
 
-/* Through a socket: few runs, many, and both in one region. */
+/* Through a socket: few runs, many, and both in one region; from memory, and from a file. */
 static void lists_arrive(void **state)
 {
 	static struct link from, to;
@@ -126,15 +126,16 @@ static void lists_arrive(void **state)
 	setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	from.stream.fd = ends[0];
 	to.stream.fd = ends[1];
-	for (unsigned int round = 0; round < 12; round++) {
-		assert_int_equal(dirty_init(&sent, (20000ull << 6) * GRAIN - 512, GRAIN), 0);
+	for (unsigned int round = 0; round < 24; round++) {
+		assert_int_equal((round < 12 ? dirty_init : dirty_init_file)(&sent, (20000ull << 6) * GRAIN - 512, GRAIN), 0);
 		assert_int_equal(dirty_init(&got, sent.size, GRAIN), 0);
-		for (uint64_t i = 0; round && i < sent.words; i++) {
+		assert_int_equal(dirty_bytes(&sent), 0);
+		for (uint64_t i = 0; round % 12 && i < sent.words; i++) {
 			/* From a bit in 100 words to all of them; the second half of the region is full. */
 			if (i % (round % 6 ? 100u >> (round % 6) : 1u) == 0)
-				sent.word[i] = round > 5 && i > sent.words / 2 ? ~0ull : 1ull << i % 64;
+				sent.word[i] = round % 12 > 5 && i > sent.words / 2 ? ~0ull : 1ull << i % 64;
 		}
-		if (round == 11)
+		if (round % 12 == 11)
 			dirty_fill(&sent);
 		assert_int_equal(link_send_dirty(&from, &sent, loop_now() + 1000000000, &error), 0);
 		assert_int_equal(link_receive_dirty(&to, &got, loop_now() + 1000000000, &error), 0);

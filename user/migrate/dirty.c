@@ -3,9 +3,12 @@
  * Bitmaps of what was written. See dirty.h.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/r3map.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "migrate/dirty.h"
 #include "mount/order.h"
@@ -17,21 +20,60 @@ static uint64_t dirty_grains(const struct dirty *dirty)
 	return (dirty->size + dirty->grain - 1) / dirty->grain;
 }
 
-int dirty_init(struct dirty *dirty, uint64_t size, uint32_t grain)
+static size_t dirty_room(const struct dirty *dirty)
+{
+	return dirty->words * sizeof(*dirty->word);
+}
+
+static void dirty_measure(struct dirty *dirty, uint64_t size, uint32_t grain)
 {
 	dirty->size = size;
 	dirty->grain = grain;
 	dirty->words = (size_t)((dirty_grains(dirty) + BITS - 1) / BITS);
-	dirty->word = malloc(dirty->words * sizeof(*dirty->word));
+	dirty->file = -1;
+}
+
+int dirty_init(struct dirty *dirty, uint64_t size, uint32_t grain)
+{
+	dirty_measure(dirty, size, grain);
+	dirty->word = malloc(dirty_room(dirty));
 	if (!dirty->word)
 		return -ENOMEM;
 	dirty_clear(dirty);
 	return 0;
 }
 
+int dirty_init_file(struct dirty *dirty, uint64_t size, uint32_t grain)
+{
+	void *map;
+	int err;
+
+	dirty_measure(dirty, size, grain);
+	dirty->file = memfd_create("r3map-dirty", MFD_CLOEXEC);
+	if (dirty->file < 0)
+		return -errno;
+	/* Its pages now, or -ENOSPC: a mapping would tell by SIGBUS. */
+	err = posix_fallocate(dirty->file, 0, (off_t)dirty_room(dirty));
+	map = err ? MAP_FAILED : mmap(NULL, dirty_room(dirty), PROT_READ | PROT_WRITE,
+				      MAP_SHARED | MAP_POPULATE, dirty->file, 0);
+	if (map == MAP_FAILED) {
+		err = err ? err : errno;
+		close(dirty->file);
+		dirty->file = -1;
+		return -err;
+	}
+	dirty->word = map;
+	return 0;
+}
+
 void dirty_free(struct dirty *dirty)
 {
-	free(dirty->word);
+	if (dirty->word && dirty->file >= 0) {
+		munmap(dirty->word, dirty_room(dirty));
+		close(dirty->file);
+	} else {
+		free(dirty->word);
+	}
 	dirty->word = NULL;
 }
 

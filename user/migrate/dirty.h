@@ -18,10 +18,13 @@ struct dirty {
 	uint32_t grain;			/* bytes, a power of two */
 	size_t words;
 	uint64_t *word;			/* bits beyond the region are clear */
+	int file;			/* that has the words, or -1 */
 };
 
 /* Nothing is dirty. 0 or -ENOMEM; its memory is there, and not only promised. Freed by dirty_free(). */
 int dirty_init(struct dirty *dirty, uint64_t size, uint32_t grain);
+/* The same in a memfd, so that its pages can be sent as they are. 0 or a negative errno. */
+int dirty_init_file(struct dirty *dirty, uint64_t size, uint32_t grain);
 void dirty_free(struct dirty *dirty);
 void dirty_clear(struct dirty *dirty);
 /* All of it is. */

@@ -134,6 +134,19 @@ static int send_extents(struct link *link, unsigned int *count, bool more, uint6
 	return link_send(link, &m, deadline, error);
 }
 
+/*
+ * What is in a file leaves as its pages, which saves a copy, and memory for it that the kernel clears first. Nobody
+ * changes them before the other end has them; see session_take().
+ */
+static int send_file_words(struct link *link, const struct dirty *dirty, size_t word, struct iovec *head,
+			   size_t length, uint64_t deadline)
+{
+	int code = nbd_send_all(&link->stream, head, 1, deadline);
+
+	return code ? code : nbd_send_file(&link->stream, dirty->file, (off_t)(word * sizeof(*dirty->word)),
+					   length, deadline);
+}
+
 /* They leave as they are, without a copy, where that is how the wire has them. */
 static int send_bitmap(struct link *link, const struct dirty *dirty, size_t word, size_t words,
 		       uint64_t deadline, struct error *error)
@@ -154,7 +167,10 @@ static int send_bitmap(struct link *link, const struct dirty *dirty, size_t word
 		words_turn(iov[1].iov_base, words);
 	}
 	length += iov[1].iov_len;
-	code = nbd_send_all(&link->stream, iov, 2, deadline);
+	if (WORDS_FIT && dirty->file >= 0 && !link->stream.tls)
+		code = send_file_words(link, dirty, word, iov, iov[1].iov_len, deadline);
+	else
+		code = nbd_send_all(&link->stream, iov, 2, deadline);
 	if (code)
 		return link_lost(link, code, "tell", error);
 	link->sent += length;

@@ -62,10 +62,12 @@ int session_new(struct sessions *sessions, struct control *control, struct sessi
 	err = epoch_open(&s->epoch, error);
 	if (err)
 		return err;
-	if (dirty_init(&s->told, sessions->size, s->epoch.grain) ||
-	    dirty_init(&s->fresh, sessions->size, s->epoch.grain)) {
+	err = dirty_init_file(&s->told, sessions->size, s->epoch.grain);
+	if (!err)
+		err = dirty_init_file(&s->fresh, sessions->size, s->epoch.grain);
+	if (err) {
 		session_end(s, control);
-		return error_set(error, -ENOMEM, "out of memory for what is written");
+		return error_set(error, err, "no memory for what is written: %s", strerror(-err));
 	}
 	s->number = session_number();
 	s->linked = true;

@@ -111,3 +111,22 @@ int nbd_send(struct stream *stream, const void *buf, size_t length, uint64_t dea
 
 	return nbd_send_all(stream, &all, 1, deadline_ns);
 }
+
+int nbd_send_file(struct stream *stream, int file, off_t offset, size_t length, uint64_t deadline_ns)
+{
+	const off_t end = offset + (off_t)length;
+	ssize_t sent;
+	int error;
+
+	while (offset < end) {
+		sent = stream_send_file(stream, file, &offset, (size_t)(end - offset));
+		if (sent > 0)
+			continue;
+		if (sent != -EAGAIN)
+			return sent ? (int)sent : -ENODATA;
+		error = nbd_wait(stream->fd, POLLOUT, deadline_ns);
+		if (error)
+			return error;
+	}
+	return 0;
+}

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct iovec;
 struct stream;
@@ -29,5 +30,7 @@ int nbd_receive(struct stream *stream, void *buf, size_t length, uint64_t deadli
 int nbd_send(struct stream *stream, const void *buf, size_t length, uint64_t deadline_ns);
 /* The same of @count pieces, which are changed by it. */
 int nbd_send_all(struct stream *stream, struct iovec *iov, int count, uint64_t deadline_ns);
+/* The same of @length bytes of @file from @offset on, as of stream_send_file(); -ENODATA: it has not so many. */
+int nbd_send_file(struct stream *stream, int file, off_t offset, size_t length, uint64_t deadline_ns);
 
 #endif

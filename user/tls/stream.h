@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -72,6 +73,23 @@ static inline ssize_t stream_writev(struct stream *s, const struct iovec *iov, i
 		return tls_writev(s->tls, iov, count);
 	do {
 		sent = sendmsg(s->fd, &message, MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : sent;
+}
+
+/*
+ * The same of @length bytes of @file from *@offset on, which is moved on. The pages of a memfd leave as they
+ * are: what changes before the peer has read it may arrive as either. Returns 0 at the end of the file,
+ * -EOPNOTSUPP if the stream is encrypted. SIGPIPE is to be ignored by the process.
+ */
+static inline ssize_t stream_send_file(struct stream *s, int file, off_t *offset, size_t length)
+{
+	ssize_t sent;
+
+	if (s->tls)
+		return -EOPNOTSUPP;
+	do {
+		sent = sendfile(s->fd, file, offset, length);
 	} while (sent < 0 && errno == EINTR);
 	return sent < 0 ? -errno : sent;
 }
