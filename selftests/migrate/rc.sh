@@ -38,6 +38,13 @@ seed()
 	cleanup_fn device_remove "$SOURCE"
 }
 
+# recover_seeder BACKEND: another helper for $SOURCE; $TEST_DIR/begin.log has what it said before it had a log
+recover_seeder()
+{
+	r3map seed --daemon --log "$TEST_DIR/seed.log" --unix "$TEST_DIR/seed.sock" --recover "$SOURCE" "$1" \
+		2>"$TEST_DIR/begin.log" >/dev/null || { cat "$TEST_DIR/begin.log"; fail "no new helper for $SOURCE"; }
+}
+
 # leecher_by_hand PROGRAM [ARG...]: a program that has what control.py has
 leecher_by_hand()
 {
