@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.12:2
+# kernels: 6.12:2 7.2:2
 #
 # This test will lose the source right behind a finalize with --push-all-first, which loses nothing; and have such a
 # finalize undone that cannot fetch the rest in time.

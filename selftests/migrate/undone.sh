@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.12:2
+# kernels: 6.12:2 7.2:2
 #
 # This test will have one leecher finalize, and give that up, while another one needs a slower writer: the rate, which
 # ends with the finalize, is there again once that is undone, by the leecher or by hand.

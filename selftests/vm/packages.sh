@@ -27,7 +27,7 @@ declare -A PACKAGES=(
 		debian-archive-keyring"
 	# the other ends of the protocol, and what the tests do with a device
 	[peers]="python3 python3-yaml nbdkit nbd-client nbd-server libnbd-bin python3-libnbd qemu-utils fio
-		e2fsprogs xfsprogs fdisk sqlite3 jq netcat-openbsd gnutls-bin strace rsync"
+		e2fsprogs xfsprogs fdisk sqlite3 jq stress-ng netcat-openbsd gnutls-bin strace rsync"
 	# what only benchmarks need: pictures; who tells that a device is there
 	[bench]="gnuplot-nox udev libudev-dev"
 	# style, documentation, packaging
