@@ -26,16 +26,16 @@ seed "file:$TEST_DIR/image"
 leech --finalize
 moves
 
-# a round trip of 400 ms at least makes any stop longer than what is allowed; a shorter one does not
+# a round trip of 200 ms at least makes any stop longer than what is allowed; a shorter one does not
 ip link set lo up
 cleanup_fn eval "tc qdisc del dev lo root 2>/dev/null || :"
-tc qdisc add dev lo root netem delay 200ms limit 100000
+tc qdisc add dev lo root netem delay 100ms limit 100000
 seed "file:$TEST_DIR/image" --listen 127.0.0.1:10920
 URI=nbd://127.0.0.1:10920/
-leech --max-downtime 300ms
-of_await "$TARGET" '.migration.round >= 4' true
+leech --max-downtime 150ms
+of_await "$TARGET" '.migration.round >= 3' true
 of_is "$TARGET" .migration.phase following || fail "finalized, although it could not be that short"
-[ "$(of "$TARGET" .migration.expected_ns)" -ge 400000000 ] || fail "what is expected is less than a round trip"
+[ "$(of "$TARGET" .migration.expected_ns)" -ge 200000000 ] || fail "what is expected is less than a round trip"
 tc qdisc del dev lo root
 moves
 
