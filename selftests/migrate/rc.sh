@@ -143,7 +143,8 @@ writer_goes_on()
 {
 	local now
 	now=$(number)
-	wait_until 60 "the writer goes on" eval '[ "$(number)" -gt '"$now"' ]'
+	wait_until 60 "the writer goes on" eval '[ "$(number)" -gt '"$now"' ] || process_ended $WRITER'
+	! process_ended $WRITER || { cat "$TEST_DIR/writer"; fail "the writer has ended by itself"; }
 }
 
 # writer_ends DEVICE: it has always been well, and all that it was told to be written is there
