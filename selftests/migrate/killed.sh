@@ -59,6 +59,24 @@ asked=$!
 wait $asked || fail "it cannot be finalized any more"
 moved
 
+# the seeder then: nothing was held, so that there is nothing to take back is no error of the next helper
+seed "file:$TEST_DIR/region" --index 0 --suspend "$blocked"
+leech --index 1 --deadline 60s
+of_await "$TARGET" .migration.phase following
+r3map finalize "$TARGET" 2>"$TEST_DIR/told" &
+asked=$!
+: <"$TEST_DIR/stopping"
+helper_kill "$SOURCE"
+recover_seeder "file:$TEST_DIR/region"
+: >"$TEST_DIR/go"
+! wait $asked || fail "finalized by a seeder that was killed"
+of_is "$SOURCE" .hold none || fail "writes are held, which nobody has asked for"
+r3map umount --force "$TARGET"
+helper=$(helper_of "$SOURCE")
+r3map umount "$SOURCE"
+wait_until 60 "the seeder's helper has ended" process_ended "$helper"
+! grep 'r3map: the region was not given to anybody' "$TEST_DIR/seed.log" || fail "it ends with an error"
+
 # the leecher, when it is prepared and the other one of its group is not: the other one is undone
 truncate -s 4M "$TEST_DIR/other"
 seed "file:$TEST_DIR/other" --index 2 --hold-time 1h --unix "$TEST_DIR/other.sock" --suspend "$blocked"

@@ -520,6 +520,7 @@ int seeding_adopt(struct seedings *all, uint64_t before, struct error *error)
 	if (err == -EALREADY) {
 		note_remove(all->device, NOTE_SEED);
 		seeding_resume(all);
+		*error = (struct error) { 0 };
 		err = 0;
 	}
 	if (!err)
