@@ -15,7 +15,7 @@ requires_program sequence fio ss
 requires modprobe -q veth
 modprobe -q tcp_diag || :
 
-MOVES=${TEST_ROUNDS:-$(slow 6 3)}
+MOVES=${TEST_ROUNDS:-$(slow 4 2)}
 SEED=${TEST_SEED:-$((SRANDOM % 32768))}
 RANDOM=$SEED
 note "TEST_SEED=$SEED repeats this"
@@ -51,10 +51,10 @@ draw()
 	DRAWN=$((RANDOM % $1))
 }
 
-# pause MS
-pause()
+# seconds MS: these, for sleep
+seconds()
 {
-	sleep "$(($1 / 1000)).$(printf %03d $(($1 % 1000)))"
+	printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000))
 }
 
 # --- fio ----------------------------------------------------------------------
@@ -124,7 +124,8 @@ helper_is_gone() { device_gone "$1" || [ "$(helper_of "$1")" != "$2" ]; }
 start_seeder()
 {
 	in_net "$here" r3map seed --daemon --log "$TEST_DIR/seed.log" --listen "${ADDRESS[$here]}:10900" \
-		--suspend "echo >$TEST_DIR/stopping" "${SECURE[@]}" "$@" "file:$TEST_DIR/region.$((move - 1))"
+		--suspend "echo >$TEST_DIR/stopping; sleep $(seconds "$STOP")" "${SECURE[@]}" "$@" \
+		"file:$TEST_DIR/region.$((move - 1))"
 }
 
 start_leecher()
@@ -171,7 +172,7 @@ disturb()
 		;;
 	outage)
 		ip link set home down
-		pause "$OUTAGE"
+		sleep "$(seconds "$OUTAGE")"
 		ip link set home up
 		;;
 	leecher)
@@ -196,7 +197,7 @@ settled()
 	arriving | complete) OWNER=$TARGET ;;
 	following) OWNER=$SOURCE ;;
 	failed)
-		[ "$KILLED" = "$SOURCE" ] || broken "the migration has failed: $(of "$TARGET" '.migration.error')"
+		[ "$KILLED" = "$SOURCE" ] || broken "the migration has failed, and no seeder was killed"
 		! of_is "$SOURCE" .hold writes || r3map finalize --undo "$SOURCE"
 		r3map umount --force "$TARGET"
 		new_leecher
@@ -236,7 +237,7 @@ finalize()
 	local asked=$!
 	if [ "$MOMENT" = finalize ] && [ "$DISTURBED" = 0 ]; then
 		read -r -t $((20 * TEST_SLOW)) -u "$STOPPING" || broken "the seeder does not finalize"
-		pause "$DELAY"
+		sleep "$(seconds "$DELAY")"
 		DISTURBED=1
 		disturb
 	fi
@@ -252,7 +253,7 @@ finalize()
 at()
 {
 	[ "$MOMENT" = "$1" ] || return 0
-	pause "$DELAY"
+	sleep "$(seconds "$DELAY")"
 	disturb
 	settle
 }
@@ -264,10 +265,12 @@ draw_move()
 	draw ${#LOT[@]}
 	read -r DISTURBANCE MOMENT <<<"${LOT[DRAWN]}"
 	LOT=("${LOT[@]:0:DRAWN}" "${LOT[@]:DRAWN+1}")
-	# ms; a finalize takes some 10, and a program a few to start
+	# ms: until it happens, how long the link is down, and how long the application takes to stop; the rest of a
+	# finalize takes some 10, and a program a few to start
 	draw 400; DELAY=$DRAWN
 	[ "$MOMENT" != finalize ] || DELAY=$((DELAY / 20))
-	draw 1500; OUTAGE=$((100 + DRAWN))	# ms
+	draw 1500; OUTAGE=$((100 + DRAWN))
+	draw 100; STOP=$DRAWN
 	WAY=$(sed -n "$((move % 3 + 1))p" <<<$'direct\nwrite\nmmap')
 	SECURE=()
 	URI=nbd://${ADDRESS[$here]}:10900/
