@@ -14,6 +14,7 @@ requires_program stress-ng mkfs.ext4 e2fsck
 . "$(dirname "$0")/../dev/filesystem.inc.sh"
 
 # it ends by what it has done; --timeout is for one that hangs
+# shellcheck disable=SC2054 # the commas belong to stress-ng
 STRESS=(--verify --abort --timeout 300s
 	--hdd 1 --hdd-bytes 4M --hdd-opts wr-rnd,rd-rnd,fsync --hdd-ops 400
 	--iomix 1 --iomix-bytes 4M --iomix-ops 400

@@ -12,22 +12,29 @@
 
 #define REST_NS		40000u
 #define BACKOFF_MAX	1023u		/* rounds */
+#define ENOUGH		(32 << 10)	/* bytes that are there need not wait for more */
 
-static bool has_unread(const struct peer *peer)
+/* Bytes in one of the socket's two directions; 0 also if that cannot be told. */
+static int socket_bytes(const struct peer *peer, unsigned long direction)
 {
 	int bytes = 0;
 
-	return !ioctl(peer->stream.fd, SIOCOUTQ, &bytes) && bytes > 0;
+	return ioctl(peer->stream.fd, direction, &bytes) ? 0 : bytes;
 }
 
-void gather_judge(struct gather *gather, bool unread)
+/* Was the client ahead, and is it to be left alone for a moment? */
+static void judge(const struct peer *peer, struct gather *gather)
 {
-	gather->due = unread;
-	if (unread && gather->rested && gather->backoff)
-		gather->backoff--;
-	if (!unread && gather->rested && gather->backoff < BACKOFF_MAX)
+	bool unread = socket_bytes(peer, SIOCOUTQ) > 0;
+	int more = unread ? 0 : socket_bytes(peer, SIOCINQ);
+	bool ahead = unread || more > 0;
+
+	gather->due = ahead && more < ENOUGH;
+	if (ahead && gather->rested)
+		gather->backoff /= 2;
+	if (!ahead && gather->rested && gather->backoff < BACKOFF_MAX)
 		gather->backoff = (uint16_t)(2 * gather->backoff + 1);
-	if (!unread)
+	if (!ahead)
 		gather->wait = gather->backoff;
 	gather->rested = false;
 }
@@ -43,7 +50,7 @@ void gather_round(struct peer *peer)
 	else if (gather->wait)
 		gather->wait--;
 	else
-		gather_judge(gather, has_unread(peer));
+		judge(peer, gather);
 }
 
 static void rested(struct loop_timer *timer)

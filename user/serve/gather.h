@@ -5,12 +5,14 @@
  * A client that has many requests under way and sends each by itself makes a fast server wake up,
  * read one, answer one. If its input rests for a moment after the answers have left, a dozen come,
  * and are answered in one system call, which is less work for the client, too. But it must not
- * have to wait. It does not while answers lie in the socket that it has not read: if some still do
- * when the next ones are about to leave, there is a rest after these. If not, and there was a rest
- * before, it may have waited, and there is none for some rounds, each time twice as many.
+ * have to wait. It does not while it has answers to read: if some still lie in the socket when the
+ * next ones are about to leave, there is a rest after these. Nor does it while it sends: over TLS it
+ * takes all answers that a record holds out of the socket at once, so if more of its requests have
+ * come by then, that does as well; unless it is so much that a rest is of no use. If there is
+ * neither, and there was a rest before, it may have waited, and there is none for some rounds, each
+ * time twice as many, and half as many after each rest that was right.
  *
- * Only unix sockets tell what has been read; to TCP that means what has arrived, and there is
- * seldom a rest.
+ * Only unix sockets tell what has been read; to TCP that means what has arrived.
  */
 #ifndef R3MAP_SERVE_GATHER_H
 #define R3MAP_SERVE_GATHER_H
@@ -42,8 +44,5 @@ void gather_round(struct peer *peer);
 void gather_rest(struct peer *peer);
 /* Ends it. */
 void gather_stop(struct peer *peer);
-
-/* gather_round()'s: were there answers that the client had left @unread? */
-void gather_judge(struct gather *gather, bool unread);
 
 #endif

@@ -59,6 +59,15 @@ static void rx_deadline_update(struct peer *peer)
 	peer_deadlines_watch(peer);
 }
 
+/* What follows a payload is seldom in a cache where it goes: that is mended while this one is copied. */
+static void next_expect(const struct peer *peer, const char *data, size_t length)
+{
+	struct nbd_call call;
+
+	if (length >= nbd_request_size(peer->headers) && nbd_request_decode(peer->headers, data, &call))
+		request_expect(peer, &call);
+}
+
 /* Takes bytes of a payload that does not come into its own buffer. */
 static size_t payload_take(struct peer *peer, const char *data, size_t length)
 {
@@ -67,6 +76,7 @@ static size_t payload_take(struct peer *peer, const char *data, size_t length)
 
 	if (some > length)
 		some = length;
+	next_expect(peer, data + some, length - some);
 	memcpy(request->payload + peer->incoming_done, data, some);
 	peer->incoming_done += (uint32_t)some;
 	return some;

@@ -477,7 +477,15 @@ static struct request *request_new(struct peer *peer, const struct nbd_call *cal
 		return NULL;
 	memset(request, 0, offsetof(struct request, own));
 	request->peer = peer;
-	request->call = *call;
+	/*
+	 * By members, as they were just written: a wider load would not be forwarded these stores, but
+	 * wait until they, and a payload that was copied before, are out of the store buffer.
+	 */
+	request->call.flags = call->flags;
+	request->call.type = call->type;
+	request->call.cookie = call->cookie;
+	request->call.offset = call->offset;
+	request->call.length = call->length;
 	request->task.run = step_task;
 	peer->requests++;
 	return request;
@@ -528,6 +536,14 @@ static uint64_t payload_of(const struct nbd_call *call, enum nbd_headers headers
 			(call->flags & NBD_CMD_FLAG_PAYLOAD_LEN));
 
 	return payload ? call->length : 0;
+}
+
+void request_expect(const struct peer *peer, const struct nbd_call *call)
+{
+	struct backend *backend = peer->export->backend;
+
+	if (call->type == NBD_CMD_WRITE && backend->info.can_map_writes)
+		__builtin_prefetch(backend_map(backend, call->offset, (uint32_t)call->length), 1);
 }
 
 void request_begin(struct peer *peer, const struct nbd_call *call)

@@ -45,6 +45,11 @@ struct request {
  * dead afterwards.
  */
 void request_begin(struct peer *peer, const struct nbd_call *call);
+/*
+ * @call of @peer is about to begin: where the payload of a WRITE will be received is brought near the
+ * processor. Nothing is done about it yet, and nothing need come of it.
+ */
+void request_expect(const struct peer *peer, const struct nbd_call *call);
 /* The payload of a WRITE is complete. */
 void request_submit(struct request *request);
 /* It will never be complete; there is no answer. */
