@@ -11,6 +11,8 @@
 #	JOBS	machines at a time (half of the processors here)
 #	RINGS	host or kernel: only the tests that run here, or in the lab
 #	AGAIN=1	what has failed is run once more, alone; what passes then is told, and is no failure
+#	TEST_SEED=N	repeats what a test has drawn at random, which tells N
+#	TEST_ROUNDS=N	how often such a test tries something else, in place of its few
 #	R3MAP_DEADLINE	a time (date +%s): tests that have not begun by then are skipped
 #	V=1	everything that the tests print, not only their results
 #

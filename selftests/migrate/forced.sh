@@ -10,8 +10,6 @@
 . "$(dirname "$0")/rc.sh"
 requires_program python3
 
-helper_of() { cat "/sys/block/${1#/dev/}/r3map/helper_pid"; }
-
 # recovers: the next helper of $SOURCE
 recovers()
 {

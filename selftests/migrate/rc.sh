@@ -38,10 +38,30 @@ seed()
 	cleanup_fn device_remove "$SOURCE"
 }
 
+# recover_seeder BACKEND: another helper for $SOURCE; $TEST_DIR/begin.log has what it said before it had a log
+recover_seeder()
+{
+	r3map seed --daemon --log "$TEST_DIR/seed.log" --unix "$TEST_DIR/seed.sock" --recover "$SOURCE" "$1" \
+		2>"$TEST_DIR/begin.log" >/dev/null || { cat "$TEST_DIR/begin.log"; fail "no new helper for $SOURCE"; }
+}
+
 # leecher_by_hand PROGRAM [ARG...]: a program that has what control.py has
 leecher_by_hand()
 {
 	PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$TEST_TOP/selftests/migrate python3 "$@"
+}
+
+# cutter [TYPE:BYTES[:stall]]...: a proxy in front of that seeder, which says in $TEST_DIR/cuts what it has cut; sets
+# CUTTER, its process, and URI. See cutter.py
+cutter()
+{
+	rm -f "$TEST_DIR/cutter.sock"
+	python3 "$TEST_TOP/selftests/migrate/cutter.py" "$TEST_DIR/seed.sock" "$TEST_DIR/cutter.sock" "$@" \
+		>"$TEST_DIR/cuts" 2>"$TEST_DIR/cutter.log" &
+	CUTTER=$!
+	cleanup_fn eval "kill $CUTTER 2>/dev/null || :; cat $TEST_DIR/cutter.log"
+	wait_until 60 "the proxy listens" test -S "$TEST_DIR/cutter.sock"
+	URI="nbd+unix:///?socket=$TEST_DIR/cutter.sock"
 }
 
 # leech [OPTION...]: starts a leecher of $URI; sets TARGET, its device
@@ -85,6 +105,21 @@ of_await()
 	wait_until 60 "$1 has $2 = $3" of_is "$@"
 }
 
+# helper_of DEVICE: its helper's process
+helper_of()
+{
+	cat "/sys/block/${1#/dev/}/r3map/helper_pid"
+}
+
+# helper_kill DEVICE: kill -9, and wait until the kernel knows
+helper_kill()
+{
+	local pid
+	pid=$(helper_of "$1")
+	kill -9 "$pid"
+	wait_until 30 "the helper of $1 is gone" eval '[ "$(helper_of '"$1"')" != '"$pid"' ]'
+}
+
 # an application that writes numbers; the last one that is on its device is in $state
 state=$TEST_DIR/state
 
@@ -108,7 +143,8 @@ writer_goes_on()
 {
 	local now
 	now=$(number)
-	wait_until 60 "the writer goes on" eval '[ "$(number)" -gt '"$now"' ]'
+	wait_until 60 "the writer goes on" eval '[ "$(number)" -gt '"$now"' ] || process_ended $WRITER'
+	! process_ended $WRITER || { cat "$TEST_DIR/writer"; fail "the writer has ended by itself"; }
 }
 
 # writer_ends DEVICE: it has always been well, and all that it was told to be written is there

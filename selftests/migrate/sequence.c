@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * sequence write STATE direct|write|mmap DEVICE...: an application that moves with its region. Writes numbered
- * blocks, each to the block that its number says, and notes in STATE the last one that is on the device. When
- * the device refuses, it goes on with the next one of the list, and around. Until SIGTERM.
- * sequence check STATE DEVICE: the newest number of every block is the last that was noted for it, or
- * that one which was on its way; and none has another block's bytes. Says how many there are.
+ * sequence [-b BLOCKS] write STATE direct|write|mmap DEVICE...: an application that moves with its
+ * region. Writes numbered blocks, each to the block that its number says, and notes in STATE the last
+ * one that is on the device. When the device refuses, it goes on with the next one of the list, and
+ * around. Until SIGTERM.
+ * sequence [-b BLOCKS] check STATE DEVICE: the newest number of every block is the last that was noted
+ * for it, or that one which was on its way; and none has another block's bytes. Says how many there are.
  *
- * STATE is a file of one number, on what does not move.
+ * STATE is a file of one number, on what does not move. With -b the first BLOCKS, of 4096 bytes, of a
+ * device are its own, and others may use the rest.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +29,7 @@
 #define PATIENCE 120			/* s that no device takes a block */
 
 static volatile sig_atomic_t stop;
+static uint64_t own = UINT64_MAX;	/* blocks of a device that it may use, at most */
 
 static void on_term(int number)
 {
@@ -102,6 +105,8 @@ static bool device_open(struct device *d, const char *path, enum way way)
 		return false;
 	size = lseek(d->fd, 0, SEEK_END);
 	d->blocks = size > 0 ? (uint64_t)size / BLOCK : 0;
+	if (d->blocks > own)
+		d->blocks = own;
 	/* A node whose device is gone, or a file in its place. */
 	if (d->blocks < STRIDE / 16) {
 		close(d->fd);
@@ -210,19 +215,31 @@ static int do_write(uint64_t *state, enum way way, char **paths, int count)
 	return 0;
 }
 
+static void __attribute__((noreturn)) usage(void)
+{
+	fprintf(stderr, "usage: sequence [-b BLOCKS] write STATE direct|write|mmap DEVICE... | check STATE DEVICE\n");
+	exit(2);
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = on_term };
 	uint64_t *state;
+	int option;
 
-	if (argc < 4) {
-		fprintf(stderr, "usage: sequence write STATE direct|write|mmap DEVICE... | check STATE DEVICE\n");
-		return 2;
+	while ((option = getopt(argc, argv, "b:")) != -1) {
+		if (option != 'b')
+			usage();
+		own = strtoull(optarg, NULL, 10);
 	}
+	argc -= optind;
+	argv += optind;
+	if (argc < 3)
+		usage();
 	sigaction(SIGTERM, &action, NULL);
-	state = state_open(argv[2]);
-	if (!strcmp(argv[1], "check"))
-		return do_check(state, argv[3]);
-	return do_write(state, !strcmp(argv[3], "direct") ? DIRECT : !strcmp(argv[3], "mmap") ? MMAP : WRITE,
-			argv + 4, argc - 4);
+	state = state_open(argv[1]);
+	if (!strcmp(argv[0], "check"))
+		return do_check(state, argv[2]);
+	return do_write(state, !strcmp(argv[2], "direct") ? DIRECT : !strcmp(argv[2], "mmap") ? MMAP : WRITE,
+			argv + 3, argc - 3);
 }

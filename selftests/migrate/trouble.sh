@@ -10,8 +10,6 @@
 . "$(dirname "$0")/rc.sh"
 requires_program sequence python3
 
-helper_of() { cat "/sys/block/${1#/dev/}/r3map/helper_pid"; }
-
 # a leecher that is killed while it pulls or follows is no loss to the seeder
 rm -f "$state"
 truncate -s $REGION "$TEST_DIR/a"

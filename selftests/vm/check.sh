@@ -68,6 +68,7 @@ while [ ${#todo[@]} -gt 0 ]; do
 	"$here/boot.sh" --kernel "$kernel" --cpus "$cpus" --timeout 0 \
 		--idle $((limit * slow + 300)) --log "$keep/kernel-$kernel-$cpus-$boots.log" \
 		--env "TEST_SLOW=$slow" --env "R3MAP_GNUTLS=$gnutls" ${R3MAP_DEADLINE:+--env "R3MAP_DEADLINE=$R3MAP_DEADLINE"} \
+		${TEST_SEED:+--env "TEST_SEED=$TEST_SEED"} ${TEST_ROUNDS:+--env "TEST_ROUNDS=$TEST_ROUNDS"} \
 		-- selftests/lib/run.sh "${todo[@]}" | tee "$out"
 	grep -q '^# Totals:' "$out" && break
 	# an emulated processor may trip over code that another one patches while the kernel comes up

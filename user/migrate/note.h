@@ -20,6 +20,7 @@ enum note_kind { NOTE_LEECH, NOTE_SEED };
 enum note_seed {		/* the value of a NOTE_SEED */
 	NOTE_STOPPING = 1,	/* application and writes are being stopped, or are */
 	NOTE_GIVEN = 2,		/* a leecher may have been told */
+	NOTE_TAKEN = 3,		/* it has said that it uses the region: that is for good */
 };
 
 /* In place of what was there. @device: "/dev/r3map0". 0 or a negative errno with a sentence. */

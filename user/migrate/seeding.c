@@ -288,6 +288,7 @@ static int seeding_commit(struct seeding *s, const struct migrate_commit *commit
 			  struct error *error)
 {
 	struct sessions *sessions = &s->all->sessions;
+	struct error note = { 0 };
 	int err = 0;
 
 	pthread_mutex_lock(&s->all->order);
@@ -299,6 +300,9 @@ static int seeding_commit(struct seeding *s, const struct migrate_commit *commit
 		s->session->committed = !err;
 		memcpy(s->session->uri, commit->uri, sizeof(commit->uri));
 		pthread_mutex_unlock(&sessions->lock);
+		/* Without it another helper offers an undo, which the module refuses. */
+		if (!err && seeding_note(s->all, NOTE_TAKEN, &note))
+			log_warn("%s", note.text);
 	}
 	pthread_mutex_unlock(&s->all->order);
 	return err ? err : seeding_okay(s, error);
@@ -498,6 +502,10 @@ int seeding_adopt(struct seedings *all, uint64_t before, struct error *error)
 
 	if (!note_read(all->device, NOTE_SEED, before, &how_far))
 		return 0;
+	if (how_far == NOTE_TAKEN) {
+		log_info("the region is in use at a leecher, and is served here for what is missing there; unmount it then");
+		return seeding_note(all, how_far, error);
+	}
 	if (how_far != NOTE_STOPPING) {
 		log_warn("an earlier helper has given the region to a leecher: if that is lost, 'r3map finalize --undo %s' takes it back",
 			 all->device);
@@ -512,6 +520,7 @@ int seeding_adopt(struct seedings *all, uint64_t before, struct error *error)
 	if (err == -EALREADY) {
 		note_remove(all->device, NOTE_SEED);
 		seeding_resume(all);
+		*error = (struct error) { 0 };
 		err = 0;
 	}
 	if (!err)
