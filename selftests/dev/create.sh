@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:2 6.12 7.2:1
+# kernels: 6.1:2 7.2:1
 #
 # This test will make eight devices at once, on chosen and on free numbers, and
 # see that list, show and sysfs tell the same of each, and use all of them at the same time:

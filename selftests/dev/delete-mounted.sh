@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:2 6.12 7.2:1
+# kernels: 6.1:2 7.2:1
 #
 # This test will delete a device below a file system that is mounted and under I/O: spared
 # without force; with it the file system gets errors, and everything can be let go of.

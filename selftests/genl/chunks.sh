@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:2 6.12 7.2:2
+# kernels: 6.1:2 7.2:2
 # timeout: 600
 #
 # This test will use the store and the chunks of managed devices wrongly in every way and rightly

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:2 6.12 7.2:1
+# kernels: 6.1:2 7.2:1
 #
 # This test will lend the bytes of reads from good and bad places, and see the
 # bytes, or the same read once more without R3MAP_DESC_LEND, or a refusal.

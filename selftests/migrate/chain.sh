@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.12:2 7.2:2
+# kernels: 6.12:2
 #
 # This test will move a region on and on: whoever has got it seeds it from the same device, under an application that
 # never stops writing, from one to the next and back to the first, by each way of writing; no number that it was

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.12:2 7.2:1
+# kernels: 6.12:2
 # timeout: 600
 #
 # This test will finalize two regions as one: the deadline that one of them misses undoes the other, which is at rest

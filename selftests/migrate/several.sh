@@ -53,6 +53,7 @@ for leechers in 2 3; do
 		leech --index 9
 		of_await "$TARGET" .migration.phase following
 		r3map umount "$TARGET"
+		! grep -q 'the migration has failed' "$TEST_DIR/leech.log" || fail "one that is not wanted any more is told to have failed"
 	fi
 	writer_ends $winner
 	wait_until 60 "the seeder's device is gone" device_gone "$SOURCE"

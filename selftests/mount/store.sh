@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:2 6.12 7.2:1
+# kernels: 6.1:2 7.2:1
 # timeout: 600
 #
 # This test will mount with a store that outlives the mount: what has come is there for the next one and

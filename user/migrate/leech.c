@@ -158,6 +158,20 @@ static int leech_go(struct leech *l, struct error *error)
 	return err ? err : leech_arrive(l, error);
 }
 
+/* Is the device being removed? Then the module refuses its helper, which may hear the reason later: no failure. */
+static bool leech_is_removed(const struct leech *l)
+{
+	struct error error = { 0 };
+	struct device now;
+	int err;
+
+	if (!l->control)
+		return false;
+	err = device_get(l->control, l->chunks.index, &now, &error);
+	return err == -ENODEV ||
+	       (!err && (now.state == R3MAP_STATE_DELETING || now.generation != l->chunks.generation));
+}
+
 static void *leech_main(void *data)
 {
 	struct error error = { 0 };
@@ -167,13 +181,15 @@ static void *leech_main(void *data)
 	nbd_wait_interrupt(l->interrupt);
 	err = leech_go(l, &error);
 	leech_lose(l);
+	if (err && (leech_stopped(l) || leech_is_removed(l)))
+		err = 0;
 	if (l->control)
 		control_close(l->control);
-	if (err == -EREMOTE && !leech_stopped(l)) {
+	if (err == -EREMOTE) {
 		log_error("the migration is over: %s; remove this device", error.text);
 		leech_set_phase(l, LEECH_LOST);
 		leech_outcome(l, &error);
-	} else if (err && !leech_stopped(l)) {
+	} else if (err) {
 		log_error("the migration has failed: %s; %s", error.text, l->released ?
 			  "what is not here yet is still fetched when it is asked for" :
 			  "the region is in use at the seeder as before, remove this device");
