@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.12 7.2:1
+# kernels: 6.12
 #
 # This test will do what ext4.sh does, with the payload in the messages.
 

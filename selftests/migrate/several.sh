@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.12:2 7.2:1
+# kernels: 6.12:2
 #
 # This test will have two, and then three, leechers follow one seeder under a writer: the one that finalizes has all
 # that was written, and the others are told that they have lost, and where it is to be followed, if it is.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# kernels: 6.1:1 6.12:2 7.2:1
+# kernels: 6.1:1 6.12:2
 # timeout: 600
 #
 # This test will read from a managed device whose pull is paused, with a pattern and without one, and count at
