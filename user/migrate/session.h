@@ -87,11 +87,10 @@ void sessions_init(struct sessions *sessions);
 void sessions_free(struct sessions *sessions);
 
 /*
- * Answers TAKE: what was written since the last one whose answer was @received, in @session->told. That is not
- * changed before the leecher says that it has it, or has asked for it again: until then its pages may be on their way.
- * With @keep it is told
- * by the next one as well: to clear it would take as long as to tell it, and is in vain if there is none. 0 or a
- * negative errno with a sentence.
+ * Answers TAKE: what was written since the last one whose answer was @received, in @session->told. That is not changed
+ * before the leecher says that it has it, or has asked for it again: until then its pages may be on their way. With @keep
+ * it is told by the next one as well: to clear it would take as long as to tell it, and is in vain if there is none. 0 or
+ * a negative errno with a sentence.
  */
 int session_take(struct session *session, uint32_t received, bool keep, struct error *error);
 
