@@ -33,8 +33,4 @@ r3map finalize "$TARGET"
 diff "$TEST_DIR/cuts" <(printf 'cut %s\n' "${early[@]}" "${late[@]}") || fail "not all was cut"
 [ "$(grep -c 'has the region; writes wait here' "$TEST_DIR/seed.log")" = 1 ] || fail "it was not given away once"
 of_is "$TARGET" .hold none || fail "nobody is let in"
-of_await "$TARGET" .migration.phase complete
-writer_goes_on
-writer_ends "$TARGET"
-wait_until 60 "the seeder's device is gone" device_gone "$SOURCE"
-r3map umount "$TARGET"
+moved

@@ -13,7 +13,7 @@ requires_program sequence python3 ss
 # for ss -K
 modprobe -q tcp_diag || :
 ip link set lo up
-printf 'leecher:%s\n' "$(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')" >"$TEST_DIR/keys"
+keys "$TEST_DIR/keys"
 
 # moves: the region of $SOURCE, which is written to, moves to $TARGET, and the seeder goes. A connection that was cut
 # may be found to be so only now: then nothing has happened, and it is asked again
@@ -21,12 +21,7 @@ moves()
 {
 	of_await "$TARGET" .migration.phase following
 	wait_until 60 "$TARGET is finalized" r3map finalize "$TARGET"
-	of_await "$TARGET" .migration.phase complete
-	writer_goes_on
-	writer_ends "$TARGET"
-	wait_until 60 "the seeder's device is gone" device_gone "$SOURCE"
-	r3map umount "$TARGET"
-	rm -f "$state"
+	moved
 }
 
 # dialling [OPTION...]: a seeder that dials port 10910 and listens nowhere, and its application

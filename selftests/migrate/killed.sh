@@ -19,17 +19,6 @@ recover_leecher()
 	r3map leech --daemon --log "$TEST_DIR/leech.log" --recover "$TARGET" "$@" "$URI" >/dev/null
 }
 
-# moved: and the seeder, which knows that all is there, has gone
-moved()
-{
-	of_await "$TARGET" .migration.phase complete
-	writer_goes_on
-	writer_ends "$TARGET"
-	wait_until 60 "the seeder's device is gone" device_gone "$SOURCE"
-	r3map umount "$TARGET"
-	rm -f "$state"
-}
-
 truncate -s "$REGION" "$TEST_DIR/region"
 
 # the leecher, when it has asked and the seeder is stopping the application. The region is given to nobody then,

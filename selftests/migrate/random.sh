@@ -22,28 +22,14 @@ note "TEST_SEED=$SEED repeats this"
 
 # of its four parts two have numbers, one is for fio's jobs, and the last is written once
 QUARTER=$((REGION / 4))
-NUMBERS=$((2 * QUARTER / 4096))	# blocks
+OWN=(-b $((2 * QUARTER / 4096)))
 JOBS=2
 
-cleanup_fn eval "ip netns pids away | xargs -r kill; ip netns del away"
-ip netns add away
-ip link add home type veth peer name away0 netns away
-ip addr add 10.76.0.1/24 dev home
-ip link set home up
-ip netns exec away sh -ec 'ip addr add 10.76.0.2/24 dev away0; ip link set away0 up; ip link set lo up'
-declare -A ADDRESS=([home]=10.76.0.1 [away]=10.76.0.2)
+two_networks
 # told by each finalize when it begins at the seeder
 mkfifo "$TEST_DIR/stopping"
 exec {STOPPING}<>"$TEST_DIR/stopping"
-printf 'leecher:%s\n' "$(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')" >"$TEST_DIR/keys"
-
-# in_net HOST COMMAND...: there
-in_net()
-{
-	local host=$1
-	shift
-	if [ "$host" = away ]; then ip netns exec away "$@"; else "$@"; fi
-}
+keys "$TEST_DIR/keys"
 
 # draw N: sets DRAWN, 0 to N - 1
 draw()
@@ -292,10 +278,7 @@ begin()
 	TARGET=/dev/r3map$((${SOURCE#/dev/r3map} ? 0 : 1))
 	cleanup_fn device_remove "$TARGET"
 	load_start "$SOURCE" "$TARGET"
-	"${BEHIND[@]}" sequence -b "$NUMBERS" write "$state" "$WAY" "$SOURCE" "$TARGET" 2>"$TEST_DIR/writer" &
-	WRITER=$!
-	cleanup_fn eval "kill $WRITER 2>/dev/null || :"
-	wait_until 60 "the writer has begun" test -s "$state"
+	writer "$WAY" "$SOURCE" "$TARGET"
 }
 
 # go: from one end to the other
@@ -330,7 +313,7 @@ end()
 	load_ends "$TARGET"
 	kill -TERM $WRITER
 	wait $WRITER || { cat "$TEST_DIR/writer"; broken "the writer, by $WAY"; }
-	sequence -b "$NUMBERS" check "$state" "$TARGET" || broken "a number is lost, by $WAY"
+	sequence "${OWN[@]}" check "$state" "$TARGET" || broken "a number is lost, by $WAY"
 	cmp "$TEST_DIR/still" <(dd if="$TARGET" bs=$QUARTER skip=3 iflag=direct status=none) ||
 		broken "bytes that nobody has written"
 	if [ "$HELPER" = none ]; then r3map umount --force "$TARGET"; else r3map umount "$TARGET"; fi

@@ -74,6 +74,35 @@ leech()
 	cleanup_fn device_remove "$TARGET"
 }
 
+# where hosts are, by name; until two_networks both are the same
+declare -A ADDRESS=([home]=127.0.0.1 [away]=127.0.0.1)
+
+# two_networks: away is one of its own from now on; the kernel has veth
+two_networks()
+{
+	cleanup_fn eval "ip netns pids away | xargs -r kill; ip netns del away"
+	ip netns add away
+	ip link add home type veth peer name away0 netns away
+	ip addr add 10.76.0.1/24 dev home
+	ip link set home up
+	ip netns exec away sh -ec 'ip addr add 10.76.0.2/24 dev away0; ip link set away0 up; ip link set lo up'
+	ADDRESS=([home]=10.76.0.1 [away]=10.76.0.2)
+}
+
+# in_net HOST COMMAND...: there
+in_net()
+{
+	local host=$1
+	shift
+	if [ "${ADDRESS[$host]}" = "${ADDRESS[home]}" ]; then "$@"; else ip netns exec "$host" "$@"; fi
+}
+
+# keys FILE: makes it, with a key for "leecher"
+keys()
+{
+	printf 'leecher:%s\n' "$(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')" >"$1"
+}
+
 # of DEVICE FILTER: what r3map show says of it, by jq; a path, such as .migration.phase, is found without
 # that program, which is slow to start in the lab: it is the first of that name
 of()
@@ -129,10 +158,13 @@ number()
 	od -An -tu8 "$state"
 }
 
+# of a device that others use as well: -b, and its first blocks, which the writer has
+OWN=()
+
 # writer WAY DEVICE...: starts one that writes by WAY, direct, write or mmap, to the one of these that takes it
 writer()
 {
-	"${BEHIND[@]}" sequence write "$state" "$@" 2>"$TEST_DIR/writer" &
+	"${BEHIND[@]}" sequence "${OWN[@]}" write "$state" "$@" 2>"$TEST_DIR/writer" &
 	WRITER=$!
 	cleanup_fn eval "kill $WRITER 2>/dev/null || :"
 	wait_until 60 "the writer has begun" test -s "$state"
@@ -152,5 +184,16 @@ writer_ends()
 {
 	kill -TERM $WRITER
 	wait $WRITER || { cat "$TEST_DIR/writer"; fail "the writer"; }
-	sequence check "$state" "$1" || fail "what was written is not on $1"
+	sequence "${OWN[@]}" check "$state" "$1" || fail "what was written is not on $1"
+}
+
+# moved: the region, which is written to, is at $TARGET as a whole; the seeder, which knows that, has gone
+moved()
+{
+	of_await "$TARGET" .migration.phase complete
+	writer_goes_on
+	writer_ends "$TARGET"
+	wait_until 60 "the seeder's device is gone" device_gone "$SOURCE"
+	r3map umount "$TARGET"
+	rm -f "$state"
 }

@@ -11,8 +11,8 @@
 requires_program sequence
 
 state=$TEST_DIR/state
-printf 'leecher:%s\n' "$(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')" >"$TEST_DIR/keys"
-printf 'leecher:%s\n' "$(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')" >"$TEST_DIR/wrong"
+keys "$TEST_DIR/keys"
+keys "$TEST_DIR/wrong"
 truncate -s 20M "$TEST_DIR/image"
 seed "file:$TEST_DIR/image" --tls require --tls-psk "$TEST_DIR/keys"
 [[ $URI == nbds+unix:* ]] || fail "the URI is $URI"
