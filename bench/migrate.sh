@@ -64,17 +64,29 @@ written_end()
 		"$(awk -v b=$((bytes - WRITTEN)) -v us=$((now - WRITTEN_BEGIN)) 'BEGIN { printf "%.2f", b / us }')"
 }
 
+# seeder_begin: a seeder of a full region, /dev/r3map0, on the other side
+seeder_begin()
+{
+	ip netns exec far chroot "$ROOT" "$SUBJECT_PROGRAM" seed --daemon --index 0 --listen "$FAR_ADDRESS:$port" \
+		"mem:$BENCH_SIZE" >"$BENCH_TMP/seed" 2>&1 || bench_die "the seeder: $(tail -n 1 "$BENCH_TMP/seed")"
+	chroot "$ROOT" "$BENCH_REGION_CLOCK" /dev/r3map0 fill >/dev/null || bench_die "the region is not filled"
+}
+
+# leecher_begin URI: one that follows a seeder, /dev/r3map1
+leecher_begin()
+{
+	far_r3map leech --daemon --index 1 "$1" >"$BENCH_TMP/leech" 2>&1 ||
+		bench_die "the leecher: $(tail -n 1 "$BENCH_TMP/leech")"
+	bench_wait "the leecher to follow" shown_is /dev/r3map1 .migration.phase following
+}
+
 # migration RATE CASE REP
 migration()
 {
 	local rate=$1 case=$2 rep=$3 held first
-	ip netns exec far chroot "$ROOT" "$SUBJECT_PROGRAM" seed --daemon --index 0 --listen "$FAR_ADDRESS:$port" \
-		"mem:$BENCH_SIZE" >"$BENCH_TMP/seed" 2>&1 || bench_die "the seeder: $(tail -n 1 "$BENCH_TMP/seed")"
-	chroot "$ROOT" "$BENCH_REGION_CLOCK" /dev/r3map0 fill >/dev/null || bench_die "the region is not filled"
+	seeder_begin
 	writes /dev/r3map0 "${rate}000000"
-	far_r3map leech --daemon --index 1 "nbd://$FAR_ADDRESS:$port/" >"$BENCH_TMP/leech" 2>&1 ||
-		bench_die "the leecher: $(tail -n 1 "$BENCH_TMP/leech")"
-	bench_wait "the leecher to follow" shown_is /dev/r3map1 .migration.phase following
+	leecher_begin "nbd://$FAR_ADDRESS:$port/"
 	# some rounds, so that what is written in one is what is written while another one lasts
 	written_begin /dev/r3map0
 	sleep 2
@@ -135,15 +147,11 @@ writer_kiops()
 bytes()
 {
 	local case=$1 rep=$2 size before after sent
-	ip netns exec far chroot "$ROOT" "$SUBJECT_PROGRAM" seed --daemon --index 0 --listen "$FAR_ADDRESS:$port" \
-		"mem:$BENCH_SIZE" >"$BENCH_TMP/seed" 2>&1 || bench_die "the seeder: $(tail -n 1 "$BENCH_TMP/seed")"
-	chroot "$ROOT" "$BENCH_REGION_CLOCK" /dev/r3map0 fill >/dev/null || bench_die "the region is not filled"
+	seeder_begin
 	size=$(blockdev --getsize64 /dev/r3map0)
 	writes /dev/r3map0 $((size / 20))
 	before=$(far_shown /dev/r3map0 .counters.write_bytes)
-	far_r3map leech --daemon --index 1 "nbd://$FAR_ADDRESS:$port/" >"$BENCH_TMP/leech" 2>&1 ||
-		bench_die "the leecher: $(tail -n 1 "$BENCH_TMP/leech")"
-	bench_wait "the leecher to follow" shown_is /dev/r3map1 .migration.phase following
+	leecher_begin "nbd://$FAR_ADDRESS:$port/"
 	sleep 2
 	exec 9</dev/r3map0
 	far_r3map finalize /dev/r3map1 >"$BENCH_TMP/told" || bench_die "it is not finalized"
@@ -170,9 +178,7 @@ tracked()
 		writer_kiops $depth >/dev/null
 		before[$depth]=$(writer_kiops $depth)
 	done
-	far_r3map leech --daemon --index 1 "nbd+unix:///?socket=/seed.sock" >"$BENCH_TMP/leech" 2>&1 ||
-		bench_die "the leecher: $(tail -n 1 "$BENCH_TMP/leech")"
-	bench_wait "the leecher to follow" shown_is /dev/r3map1 .migration.phase following
+	leecher_begin "nbd+unix:///?socket=/seed.sock"
 	leecher=$(cat /sys/block/r3map1/r3map/helper_pid)
 	kill -STOP "$leecher"
 	for depth in 1 32; do
