@@ -56,14 +56,11 @@ static void mount_asked(void *data, enum door_word word, const char *argument)
 {
 	struct mount *m = data;
 	struct error error = { 0 };
-	char *text;
 	int err;
 
 	switch (word) {
 	case DOOR_SHOW:
-		text = mount_facts(m);
-		door_answer(m->door, word, text ? 0 : -ENOMEM, text ? text : "out of memory");
-		cJSON_free(text);
+		tell_shown(m->door, mount_facts(m));
 		break;
 	case DOOR_PULL:
 	case DOOR_RATE:

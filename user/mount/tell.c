@@ -68,6 +68,12 @@ bool tell_latency(cJSON *latency, const struct managed *managed)
 	       tell_kind(latency, "pushes", &managed->pushes);
 }
 
+void tell_shown(struct door *door, char *json)
+{
+	door_answer(door, DOOR_SHOW, json ? 0 : -ENOMEM, json ? json : "out of memory");
+	cJSON_free(json);
+}
+
 int tell_change(struct managed *managed, enum door_word word, const char *argument,
 		struct error *error)
 {

@@ -24,6 +24,8 @@ bool tell_trouble(struct cJSON *object, const struct managed *managed, const str
 bool tell_kind(struct cJSON *latency, const char *kind, const struct latency *noted);
 /* Adds "pulls" and "pushes" to @latency, by kind what latency_json() makes. False: no memory. */
 bool tell_latency(struct cJSON *latency, const struct managed *managed);
+/* Answers DOOR_SHOW with @json, which is freed; NULL: there was no memory for it. @door may be NULL. */
+void tell_shown(struct door *door, char *json);
 /* DOOR_PULL or DOOR_RATE with @argument: does it. 0 or a negative errno with a sentence. */
 int tell_change(struct managed *managed, enum door_word word, const char *argument,
 		struct error *error);

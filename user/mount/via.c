@@ -16,7 +16,6 @@
 
 #define LOG_PREFIX "mount: "
 #include "chunk/stage.h"
-#include "lib/json.h"
 #include "lib/log.h"
 #include "lib/run.h"
 #include "lib/signals.h"
@@ -113,13 +112,10 @@ static void via_change(struct via *v, enum door_word word, const char *argument)
 static void via_asked(void *data, enum door_word word, const char *argument)
 {
 	struct via *v = data;
-	char *text;
 
 	switch (word) {
 	case DOOR_SHOW:
-		text = via_show(v);
-		door_answer(v->door, word, text ? 0 : -ENOMEM, text ? text : "out of memory");
-		cJSON_free(text);
+		tell_shown(v->door, via_show(v));
 		break;
 	case DOOR_SYNC:
 		if (!v->pipeline && !hooks_sync_wanted(v->hooks)) {	/* a flush did it already */

@@ -232,11 +232,16 @@ static void scan_done(struct scan *scan, int code)
 
 /* --- opening ------------------------------------------------------------------------------- */
 
+/* Where the chunk ends that has the last of so many @bytes. */
+static uint64_t chunk_end(const struct region *region, uint64_t bytes)
+{
+	return region_chunks(bytes, region->hashing->chunk) * region->hashing->chunk;
+}
+
 /* Zeroes up to the end of the chunk that @before is in: what a device has behind its region is anything. */
 static int edge_zero(const struct region *region, uint64_t before)
 {
-	const uint32_t chunk = region->hashing->chunk;
-	uint64_t end = region_chunks(before, chunk) * chunk;
+	uint64_t end = chunk_end(region, before);
 
 	if (end > region->size)
 		end = region->size;
@@ -529,7 +534,7 @@ static void stream_resize(struct receiving_stream *stream)
 	struct receiving_op *op = stream->first;
 	struct region *region = stream->region;
 	const uint64_t before = region->size;
-	const uint64_t whole = region_chunks(before, region->hashing->chunk) * region->hashing->chunk;
+	const uint64_t whole = chunk_end(region, before);
 	struct error error = { 0 };
 	int code;
 

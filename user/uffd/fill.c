@@ -121,9 +121,9 @@ static void refuse(struct filler *filler, uint64_t address, uint64_t offset, uin
 		filler->counts.poisoned += length;
 		given(filler, uffd_poison(filler->uffd, address, length, filler->settings->page,
 					  filler->protect));
-		return;
+	} else {
+		filler->owner->failed(filler->owner, offset, length, code);
 	}
-	filler->owner->failed(filler->owner, offset, length, code);
 }
 
 /* --- one fill ----------------------------------------------------------------------------- */
